@@ -1,0 +1,184 @@
+"""The noun `StampSet`: N stamps and the catalogue of their N rows.
+
+On disk it is a folder: `pixels.npy` (memory-mapped when read), `catalogue.parquet`
+and `card.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table, vstack
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import InputError, OutputError
+from .tables import read_parquet, write_parquet
+
+__all__ = ["IGNORE", "STAMP_SIZE", "UNLABELLED", "StampSet"]
+
+#: Side of a stamp in pixels (paper, section 2.2.1).
+STAMP_SIZE = 64
+#: Label of a stamp nobody has judged.
+UNLABELLED = -2
+#: Label of a stamp that is neither clearly real nor clearly bogus; never trained or scored against.
+IGNORE = -1
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class StampSet:
+    """Stamps with the facts that belong to each.
+
+    Parameters
+    ----------
+    pixels : ndarray of float32, shape (N, C, S, S)
+        Pixel values in ADU, the detection on pixel [S // 2, S // 2].
+    catalogue : astropy.table.Table, N rows
+        At least `id`, `noise` (the frame's one robust sigma, ADU) and `fwhm` (FWHM_NEA of
+        the difference, pixels); commonly also `source`, `frame`, `x`, `y`, `ra`, `dec`,
+        `snr`, `label` (1 real, 0 bogus, `IGNORE`, `UNLABELLED`), `origin`, `flags`.
+    channels : tuple of str
+        Name of each of the C planes, in order.
+    provenance : mapping
+        How the set came to be; goes into `card.json`.
+
+    Raises
+    ------
+    InputError
+        Shapes disagree, the stamps are not square, or a needed column is missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from astropy.table import Table
+    >>> rows = Table({"id": ["a", "b"], "noise": [3.0, 3.0], "fwhm": [2.5, 2.5]})
+    >>> stamps = StampSet(np.zeros((2, 1, 64, 64), "float32"), rows)
+    >>> len(stamps), stamps.channels
+    (2, ('difference',))
+    """
+
+    pixels: NDArray[np.float32]
+    catalogue: Table
+    channels: tuple[str, ...] = ("difference",)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shape = self.pixels.shape
+        if len(shape) != 4 or shape[2] != shape[3]:
+            raise InputError(f"stamps must be (N, C, S, S) with square sides, got shape {shape}")
+        if shape[1] != len(self.channels):
+            raise InputError(f"{shape[1]} planes a stamp but {len(self.channels)} channel names {self.channels}")
+        if shape[0] != len(self.catalogue):
+            raise InputError(
+                f"{shape[0]} stamps but {len(self.catalogue)} catalogue rows: there must be one row a stamp"
+            )
+        missing = {"id", "noise", "fwhm"} - set(self.catalogue.colnames)
+        if missing:
+            raise InputError(f"catalogue lacks the columns {sorted(missing)}; it has {self.catalogue.colnames}")
+
+    def __len__(self) -> int:
+        return int(self.pixels.shape[0])
+
+    @property
+    def noise(self) -> NDArray[np.float32]:
+        """Robust sigma of each stamp's frame, ADU, shape (N,)."""
+        return np.asarray(self.catalogue["noise"], dtype=np.float32)
+
+    @property
+    def fwhm(self) -> NDArray[np.float32]:
+        """PSF size of each stamp's difference frame, pixels, shape (N,)."""
+        return np.asarray(self.catalogue["fwhm"], dtype=np.float32)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """1 real, 0 bogus, `IGNORE` or `UNLABELLED`, shape (N,)."""
+        if "label" not in self.catalogue.colnames:
+            return np.full(len(self), UNLABELLED)
+        return np.asarray(self.catalogue["label"], dtype=np.int64)
+
+    def select(self, rows: ArrayLike) -> StampSet:
+        """Return the rows that an index array or boolean mask names, in that order."""
+        index = np.asarray(rows)
+        if index.dtype == bool:
+            index = np.flatnonzero(index)
+        return StampSet(
+            np.asarray(self.pixels[index], dtype=np.float32), self.catalogue[index], self.channels, self.provenance
+        )
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the set as a folder and return it.
+
+        Raises
+        ------
+        OutputError
+            The folder cannot be written.
+        """
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            np.save(folder / "pixels.npy", np.ascontiguousarray(self.pixels, dtype=np.float32), allow_pickle=False)
+            write_parquet(self.catalogue, folder / "catalogue.parquet")
+            self.write_card(folder, self.channels, self.pixels.shape, self.provenance)
+        except OSError as error:
+            raise OutputError(f"cannot write stamps to {folder}: {error}; choose a folder you may write") from error
+        return folder
+
+    @staticmethod
+    def write_card(
+        folder: Path, channels: Sequence[str], shape: tuple[int, ...], provenance: Mapping[str, Any]
+    ) -> None:
+        """Write `card.json` beside pixels of `shape` (N, C, S, S) that were written already."""
+        card = {"format": _FORMAT, "stamps": shape[0], "size": shape[-1]}
+        card |= {"channels": list(channels), "provenance": dict(provenance)}
+        (folder / "card.json").write_text(json.dumps(card, indent=1, default=str) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path | str) -> StampSet:
+        """Read a folder written by `save`; pixels stay on disk until used.
+
+        Raises
+        ------
+        InputError
+            The folder is missing, incomplete, damaged or of another format.
+        """
+        folder = Path(folder)
+        try:
+            card = json.loads((folder / "card.json").read_text())
+            pixels = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
+            catalogue = read_parquet(folder / "catalogue.parquet")
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{folder} is no readable stamp set ({error}); expected a folder with pixels.npy, "
+                "catalogue.parquet and card.json as `realbogus cut` writes it"
+            ) from error
+        if card.get("format") != _FORMAT:
+            raise InputError(f"{folder} has stamp format {card.get('format')!r}, this version reads {_FORMAT}")
+        return cls(pixels, catalogue, tuple(card["channels"]), card.get("provenance", {}))
+
+    @classmethod
+    def concatenate(cls, sets: Sequence[StampSet]) -> StampSet:
+        """Join sets that have the same channels and stamp size, in order.
+
+        Raises
+        ------
+        InputError
+            Nothing to join, or the sets differ in channels or size.
+        """
+        if not sets:
+            raise InputError("no stamp sets to join")
+        first = sets[0]
+        for other in sets[1:]:
+            if other.channels != first.channels or other.pixels.shape[1:] != first.pixels.shape[1:]:
+                raise InputError(
+                    f"stamp sets differ: {first.channels} {first.pixels.shape[1:]} and "
+                    f"{other.channels} {other.pixels.shape[1:]}"
+                )
+        pixels = np.concatenate([part.pixels for part in sets])
+        catalogue = vstack([part.catalogue for part in sets], metadata_conflicts="silent")
+        return cls(pixels, catalogue, first.channels, first.provenance)

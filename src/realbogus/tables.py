@@ -1,0 +1,83 @@
+"""Tables in and out: Parquet with true nulls, and whatever astropy writes.
+
+Masked entries become Parquet nulls and come back masked, so an unscored candidate is
+told from one that scored zero.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astropy.table import Column, MaskedColumn, Table
+
+from .errors import InputError
+
+__all__ = ["read_parquet", "write_parquet"]
+
+
+def write_parquet(table: Table, path: Path | str) -> Path:
+    """Write `table` as Parquet; masked values become nulls, units go into the metadata.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from astropy.table import MaskedColumn
+    >>> rows = Table({"score": MaskedColumn([0.5, 0.0], mask=[False, True])})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     back = read_parquet(write_parquet(rows, f"{folder}/t.parquet"))
+    >>> back["score"].mask.tolist()
+    [False, True]
+    """
+    arrays, fields = [], []
+    for name in table.colnames:
+        column = table[name]
+        mask = np.asarray(column.mask) if hasattr(column, "mask") else None
+        values = np.asarray(column.filled() if isinstance(column, MaskedColumn) else column)
+        if values.dtype.kind in "SU":
+            values = values.astype(object)
+        elif not values.dtype.isnative:
+            values = values.astype(values.dtype.newbyteorder("="))
+        if values.dtype.kind == "O":
+            values = np.array([v.decode() if isinstance(v, bytes) else v for v in values], dtype=object)
+            array = pa.array(values, type=pa.string(), mask=mask, from_pandas=True)
+        else:
+            array = pa.array(values, mask=mask)
+        metadata = {"unit": str(column.unit)} if column.unit else None
+        arrays.append(array)
+        fields.append(pa.field(name, array.type, metadata=metadata))
+    pq.write_table(pa.table(arrays, schema=pa.schema(fields)), Path(path))
+    return Path(path)
+
+
+def read_parquet(path: Path | str) -> Table:
+    """Read a Parquet file as a table; nulls come back masked.
+
+    Raises
+    ------
+    InputError
+        The file is missing or is no Parquet file.
+    """
+    try:
+        data = pq.read_table(Path(path))
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path} cannot be read as Parquet: {error}") from error
+    columns: list[Any] = []
+    for field, chunked in zip(data.schema, data.columns, strict=True):
+        column = chunked.combine_chunks()
+        unit = (field.metadata or {}).get(b"unit", b"").decode() or None
+        mask = np.asarray(column.is_null()) if column.null_count else None
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            # astropy needs fixed-width text to write every format
+            values = np.array(["" if v is None else v for v in column.to_pylist()], dtype=str)
+        else:
+            filled = column.fill_null(False if pa.types.is_boolean(field.type) else 0) if mask is not None else column
+            values = np.asarray(filled.to_numpy(zero_copy_only=False))
+        if mask is None:
+            columns.append(Column(values, name=field.name, unit=unit))
+        else:
+            columns.append(MaskedColumn(values, name=field.name, unit=unit, mask=mask))
+    return Table(columns)

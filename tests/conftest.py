@@ -1,0 +1,56 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from realbogus.stamps import StampSet
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real frames and alerts beside the checkout; tests that need it skip without it."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}: it lies beside the project's checkout, not in it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def whipple(shared_data: Path) -> Path:
+    """Folder of 71 real frames of a 6-inch telescope."""
+    return shared_data / "whipple_hatp32"
+
+
+@pytest.fixture(scope="session")
+def toy_stamps() -> StampSet:
+    """240 stamps that a small network learns in seconds: stars are real, hot pixels and dipoles bogus."""
+    rng = np.random.default_rng(5)
+    count, side = 240, 64
+    labels = np.arange(count) % 3 == 0
+    noise, fwhm = rng.uniform(2, 10, count), rng.uniform(2, 4, count).round(1)
+    offset = np.arange(side) - side // 2
+    profile = np.exp(-0.5 * (offset / (fwhm[:, None] / 2.355)) ** 2)
+    star = profile[:, :, None] * profile[:, None, :]
+    hot = np.zeros_like(star)
+    hot[:, side // 2, side // 2] = 1.0
+    dipole = star - np.roll(star, 3, axis=2)
+    shape = np.where(
+        labels[:, None, None], star, np.where((np.arange(count) % 3 == 1)[:, None, None], hot, dipole)
+    )
+    pixels = shape * rng.uniform(8, 40, count)[:, None, None] + rng.standard_normal((count, side, side))
+    rows = Table(
+        {
+            "id": [f"toy-{i}" for i in range(count)],
+            "source": [f"star-{i // 2}" for i in range(count)],
+            "noise": noise,
+            "fwhm": fwhm,
+            "snr": rng.uniform(4, 60, count),
+            "label": labels.astype(int),
+        }
+    )
+    return StampSet((pixels * noise[:, None, None])[:, None].astype(np.float32), rows)

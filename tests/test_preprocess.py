@@ -1,0 +1,104 @@
+"""The one preprocessing: PSF size and noise must cancel, a fading source must look like a rising one."""
+
+import numpy as np
+import pytest
+from realbogus.errors import ConfigError, InputError
+from realbogus.preprocess import Preprocess, resampling_matrix
+
+
+def star(fwhm, size=64, amplitude=1.0):
+    offset = np.arange(size) - size // 2
+    sigma = fwhm / 2.3548
+    line = np.exp(-0.5 * (offset / sigma) ** 2)
+    return (amplitude * line[:, None] * line).astype(np.float32)[None, None]
+
+
+@pytest.mark.parametrize("fwhm", [2.5, 3.5, 5.0, 7.5])
+def test_stars_of_every_size_look_alike_in_the_psf_view(fwhm):
+    prepare = Preprocess(planes=("psf:difference",), orient=False)
+    # so faint that asinh is linear: only the resampling is tested
+    plane = prepare(star(fwhm, amplitude=1e-3), noise=1.0, fwhm=[fwhm])[0, 0]
+    wanted = star(3.5, 32, 1e-3)[0, 0]
+    np.testing.assert_allclose(plane, wanted, atol=0.04e-3)
+
+
+def test_noise_is_the_unit():
+    prepare = Preprocess(planes=("native:difference",), size=64, orient=False)
+    stamp = np.full((1, 1, 64, 64), 6.0, np.float32)
+    np.testing.assert_allclose(prepare(stamp, noise=[2.0]), np.arcsinh(3.0), rtol=1e-6)
+
+
+def test_a_fading_source_looks_like_a_rising_one():
+    prepare = Preprocess()
+    rng = np.random.default_rng(3)
+    stamp = star(3.0, amplitude=30.0) + rng.normal(size=(1, 1, 64, 64)).astype(np.float32)
+    np.testing.assert_array_equal(prepare(stamp, noise=1.0, fwhm=3.0), prepare(-stamp, noise=1.0, fwhm=3.0))
+
+
+def test_turning_swaps_science_and_reference():
+    prepare = Preprocess(
+        planes=("native:difference", "native:science", "native:reference"),
+        channels=("difference", "science", "reference"), size=64,
+    )  # fmt: skip
+    science, reference = star(3.0, amplitude=1.0), star(3.0, amplitude=20.0)
+    stamp = np.concatenate([science - reference, science, reference], axis=1)
+    out = prepare(stamp, noise=1.0, fwhm=3.0)[0]
+    np.testing.assert_allclose(out[0], np.arcsinh(reference - science)[0, 0], rtol=1e-6)
+    np.testing.assert_allclose(out[1], np.arcsinh(reference)[0, 0], rtol=1e-6)
+    np.testing.assert_allclose(out[2], np.arcsinh(science)[0, 0], rtol=1e-6)
+
+
+def test_the_wide_view_is_a_plain_average():
+    prepare = Preprocess(planes=("wide:difference",), orient=False)
+    stamp = np.random.default_rng(1).normal(size=(2, 1, 64, 64)).astype(np.float32)
+    wanted = np.arcsinh(stamp[:, 0]).reshape(2, 32, 2, 32, 2).mean((2, 4))
+    np.testing.assert_allclose(prepare(stamp, noise=1.0, fwhm=3.0)[:, 0], wanted, atol=1e-6)
+
+
+def test_rows_do_not_depend_on_their_neighbours():
+    rng = np.random.default_rng(2)
+    stamps = rng.normal(size=(6, 1, 64, 64)).astype(np.float32)
+    noise, fwhm = rng.uniform(0.5, 2, 6), rng.uniform(1.6, 7, 6)
+    prepare = Preprocess()
+    together = prepare(stamps, noise=noise, fwhm=fwhm)
+    for k in range(6):
+        alone = prepare(stamps[k : k + 1], noise=noise[k : k + 1], fwhm=fwhm[k : k + 1])
+        np.testing.assert_allclose(alone[0], together[k], atol=1e-5)
+
+
+def test_resampling_keeps_a_constant_in_the_middle():
+    for step in (0.4, 1.0, 1.7):
+        assert resampling_matrix(64, 32, step)[16].sum() == pytest.approx(1.0, abs=0.02)
+
+
+def test_no_stamps_give_no_planes():
+    assert Preprocess()(np.zeros((0, 1, 64, 64)), noise=np.zeros(0), fwhm=np.zeros(0)).shape == (0, 2, 32, 32)
+
+
+def test_without_noise_the_stamp_measures_itself():
+    prepare = Preprocess(planes=("native:difference",), size=64, scale="stamp", orient=False)
+    stamp = np.random.default_rng(0).normal(100.0, 5.0, (1, 1, 64, 64)).astype(np.float32)
+    assert np.std(np.sinh(prepare(stamp))) == pytest.approx(1.0, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "facts", "message"),
+    [
+        (np.zeros((1, 2, 64, 64)), {"noise": 1.0, "fwhm": 3.0}, "expected"),
+        (np.full((1, 1, 64, 64), np.nan), {"noise": 1.0, "fwhm": 3.0}, "NaN"),
+        (np.zeros((1, 1, 64, 64)), {"noise": 1.0}, "fwhm"),
+        (np.zeros((1, 1, 64, 64)), {"noise": 0.0, "fwhm": 3.0}, "above zero"),
+    ],
+)
+def test_bad_stamps_are_refused(stamp, facts, message):
+    with pytest.raises(InputError, match=message):
+        Preprocess()(stamp, **facts)
+
+
+def test_bad_settings_are_refused():
+    with pytest.raises(ConfigError, match="VIEW:CHANNEL"):
+        Preprocess(planes=("round:difference",))
+    with pytest.raises(ConfigError, match="scale"):
+        Preprocess(scale="magic")
+    with pytest.raises(ConfigError, match="unknown keys"):
+        Preprocess.from_dict({"plane": []})

@@ -1,0 +1,98 @@
+"""Stamp sets: rows and stamps stay together, on disk and off."""
+
+import json
+
+import numpy as np
+import pytest
+from astropy.table import MaskedColumn, Table
+from realbogus.errors import InputError, OutputError
+from realbogus.stamps import UNLABELLED, StampSet
+
+
+def make(count=5, channels=("difference",)):
+    rng = np.random.default_rng(1)
+    rows = Table(
+        {
+            "id": [f"s{k}" for k in range(count)],
+            "noise": np.full(count, 2.0, np.float32),
+            "fwhm": np.full(count, 3.0, np.float32),
+            "score": MaskedColumn(np.linspace(0, 1, count), mask=np.arange(count) == 2),
+        }
+    )
+    return StampSet(
+        rng.normal(size=(count, len(channels), 64, 64)).astype(np.float32), rows, channels, {"from": "test"}
+    )
+
+
+def test_a_set_comes_back_from_disk_as_it_was(tmp_path):
+    stamps = make(channels=("difference", "science"))
+    back = StampSet.load(stamps.save(tmp_path / "set"))
+    np.testing.assert_array_equal(back.pixels, stamps.pixels)
+    assert isinstance(back.pixels, np.memmap)
+    assert back.channels == stamps.channels and back.provenance == {"from": "test"}
+    assert list(back.catalogue["id"]) == list(stamps.catalogue["id"])
+    assert back.catalogue["score"].mask.tolist() == [False, False, True, False, False]
+
+
+def test_selection_keeps_rows_with_their_stamps():
+    stamps = make()
+    chosen = stamps.select([3, 0])
+    assert list(chosen.catalogue["id"]) == ["s3", "s0"]
+    np.testing.assert_array_equal(chosen.pixels[0], stamps.pixels[3])
+    assert len(stamps.select(np.array([True, False, False, False, True]))) == 2
+
+
+def test_joining_keeps_the_order_and_refuses_other_channels():
+    one = make(2)
+    joined = StampSet.concatenate([one, make(3)])
+    assert len(joined) == 5
+    np.testing.assert_array_equal(joined.pixels[:2], one.pixels)
+    with pytest.raises(InputError, match="differ"):
+        StampSet.concatenate([one, make(2, ("difference", "science"))])
+    with pytest.raises(InputError, match="no stamp sets"):
+        StampSet.concatenate([])
+
+
+def test_labels_are_unlabelled_where_there_are_none():
+    assert (make().labels == UNLABELLED).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows", "message"),
+    [
+        ((5, 64, 64), 5, r"\(N, C, S, S\)"),
+        ((5, 2, 64, 64), 5, "channel names"),
+        ((4, 1, 64, 64), 5, "one row a stamp"),
+    ],
+)
+def test_shapes_that_disagree_are_refused(shape, rows, message):
+    with pytest.raises(InputError, match=message):
+        StampSet(np.zeros(shape, np.float32), make(rows).catalogue)
+
+
+def test_a_catalogue_without_noise_is_refused():
+    rows = make().catalogue
+    rows.remove_column("noise")
+    with pytest.raises(InputError, match="noise"):
+        StampSet(np.zeros((5, 1, 64, 64), np.float32), rows)
+
+
+def test_damaged_and_missing_sets_say_what_was_expected(tmp_path):
+    with pytest.raises(InputError, match="expected a folder"):
+        StampSet.load(tmp_path / "nothing")
+    folder = make().save(tmp_path / "set")
+    pixels = (folder / "pixels.npy").read_bytes()
+    (folder / "pixels.npy").write_bytes(pixels[: len(pixels) // 2])
+    with pytest.raises(InputError, match="no readable stamp set"):
+        StampSet.load(folder)
+    (folder / "pixels.npy").write_bytes(pixels)
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps(card | {"format": 99}))
+    with pytest.raises(InputError, match="format 99"):
+        StampSet.load(folder)
+
+
+def test_an_unwritable_folder_is_an_output_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="may write"):
+        make().save(tmp_path / "file" / "set")
