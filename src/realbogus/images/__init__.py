@@ -1,0 +1,1 @@
+"""From frames to stamps: read, measure, align, reference, subtract, detect, cut, inject, simulate."""

@@ -1,0 +1,258 @@
+"""FITS files in, frames out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FrameError, InputError, OutputError
+from .badpixels import find_bad, find_saturation, saturated_pixels, star_sharpness
+from .fits_file import load_fits, missing_pixels
+from .frame import BAD, NODATA, SATURATED, Frame
+from .headers import celestial_wcs, mid_exposure_mjd, number, text, wcs_scale_arcsec
+from .measure import background
+from .robust import clipped
+from .telescope import Telescope
+from .telescope import telescope as profile_of
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
+
+__all__ = ["find_frames", "read_frame", "write_frame"]
+
+_SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz", ".fits.fz", ".fit.fz", ".fz")
+_BLOCK = 1024  # px: bad pixels are searched tile by tile so that a 61 Mpix frame is not copied
+
+
+def find_frames(folder: Path | str) -> list[Path]:
+    """Return the FITS files of a folder, sorted by name.
+
+    Parameters
+    ----------
+    folder : Path or str
+        Not searched recursively. Suffixes .fits .fit .fts, also with .gz or .fz, in any case.
+
+    Raises
+    ------
+    InputError
+        No such folder, or no FITS file in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder: give the folder that holds a night's FITS frames")
+    found = sorted(p for p in folder.iterdir() if p.name.lower().endswith(_SUFFIXES) and p.is_file())
+    found = [path for path in found if not path.name.startswith(".")]
+    if not found:
+        raise InputError(f"no FITS frame in {folder}: expected files ending in {', '.join(_SUFFIXES)}")
+    return found
+
+
+def read_frame(path: Path | str, telescope: str | Telescope = "generic") -> Frame:
+    """Read one FITS image and find out what image work needs to know of it.
+
+    Byte order, integer scaling, compression, NaN, sentinels and broken header cards are dealt
+    with here and nowhere else. Saturated and bad pixels are found from the pixels.
+
+    Parameters
+    ----------
+    path : Path or str
+        FITS file, plain, gzipped or tile-compressed. The first extension named SCI or IMAGE is
+        taken, else the first with a two-dimensional image.
+    telescope : str or Telescope
+        Profile: a shipped name, the path of a .toml, or a `Telescope`.
+
+    Returns
+    -------
+    Frame
+        `notes` says what was estimated.
+
+    Raises
+    ------
+    FrameError
+        Missing, empty, truncated or no FITS file; no image; too small, constant, without data or
+        saturated all over.
+    """
+    path = Path(path)
+    profile = profile_of(telescope)
+    pixels, stored_mask, header, depth = load_fits(path)
+    notes: dict[str, Any] = {}
+    missing = missing_pixels(pixels, path)
+    if stored_mask is not None:
+        missing |= (stored_mask & NODATA) != 0
+    share = float(missing.mean())
+    if share > 0:
+        notes["missing_share"] = round(share, 6)
+    sample = _sample(pixels, missing)
+    sky, _ = clipped(sample)
+    noise = _noise(pixels, missing)
+    if share > 0:
+        pixels[missing] = sky
+    saturation = _saturation(pixels, missing, sky, noise, depth, number(header, profile.saturation), notes)
+    mask = missing.view(np.uint8) * np.uint8(NODATA)
+    if np.isfinite(saturation):
+        full = saturated_pixels(pixels, saturation)
+        full &= ~missing
+        mask[full] |= SATURATED
+        clipped_share = full.sum() / (full.size * (1 - share))
+        if clipped_share >= 0.9:
+            raise FrameError(
+                f"{path}: {clipped_share:.0%} of the pixels are saturated (at or above "
+                f"{saturation:g} ADU), expected below 90 %: leave this frame out or correct `saturation`"
+            )
+    gain, read_noise = _gain(header, profile, sky, noise, notes)
+    if stored_mask is not None:
+        mask |= stored_mask & np.uint8(SATURATED | BAD)
+    else:
+        _flag_bad(pixels, mask, noise, gain)
+    exposure = number(header, profile.exposure)
+    wcs = celestial_wcs(header, (pixels.shape[0], pixels.shape[1]))
+    scale = wcs_scale_arcsec(wcs) if wcs is not None else number(header, profile.pixel_scale_arcsec)
+    return Frame(
+        name=path.name,
+        pixels=pixels,
+        mask=mask,
+        gain=gain,
+        read_noise=read_noise,
+        saturation=saturation,
+        exposure_s=exposure,
+        mjd=mid_exposure_mjd(header, profile.time, exposure),
+        band=text(header, profile.band),
+        pixel_scale_arcsec=scale,
+        wcs=wcs,
+        telescope=profile.name,
+        notes=notes,
+    )
+
+
+def _sample(pixels: NDArray[np.float32], missing: NDArray[np.bool_]) -> NDArray[np.float32]:
+    step = max(1, int(np.sqrt(pixels.size / 2e5)))
+    some = pixels[::step, ::step]
+    kept: NDArray[np.float32] = some[~missing[::step, ::step]]
+    return kept if kept.size >= 100 else pixels[~missing]
+
+
+def _noise(pixels: NDArray[np.float32], missing: NDArray[np.bool_]) -> float:
+    """Sigma of one pixel from differences of neighbours, which no sky gradient can widen."""
+    step = max(1, int(np.sqrt(pixels.size / 2e5)))
+    good = ~(missing[::step, 1::step] | missing[::step, :-1:step])
+    steps = (pixels[::step, 1::step] - pixels[::step, :-1:step])[good]
+    return clipped(steps)[1] / np.sqrt(2) if steps.size >= 100 else 0.0
+
+
+def _saturation(
+    pixels: NDArray[np.float32],
+    missing: NDArray[np.bool_],
+    sky: float,
+    noise: float,
+    depth: float,
+    claimed: float | None,
+    notes: dict[str, Any],
+) -> float:
+    """Return the lowest of what pixels, header and data type say."""
+    level = depth
+    if claimed is not None:
+        if claimed > sky + 20 * noise:
+            level = min(level, claimed)
+        else:
+            notes["saturation_ignored"] = claimed
+    seen = find_saturation(pixels, sky, noise, ~missing)
+    if seen is not None and seen < level:
+        notes["saturation"] = "found from the pixels"
+        level = seen
+    elif claimed is None and np.isfinite(depth):
+        notes["saturation"] = "largest value of the data type"
+    return float(level)
+
+
+def _gain(
+    header: Header, profile: Telescope, sky: float, noise: float, notes: dict[str, Any]
+) -> tuple[float, float]:
+    """Gain (e/ADU) and read noise (e); what header and profile lack is guessed and noted."""
+    gain, read_noise = number(header, profile.gain), number(header, profile.read_noise, positive=False)
+    if read_noise is not None and read_noise < 0:
+        read_noise = None
+    if gain is None:
+        # photon transfer in one point: variance = (sky - pedestal) / gain + read noise^2
+        pedestal = number(header, profile.pedestal) or 0.0
+        light = max(sky - pedestal, 0.0)
+        gain = float(np.clip(light / noise**2, 0.05, 100.0)) if light > 0 and noise > 0 else 1.0
+        notes["gain"] = "estimated from sky and noise"
+    if read_noise is None:
+        read_noise = 0.0
+        notes["read_noise"] = "unknown, taken as 0: the measured background noise holds it"
+    return gain, read_noise
+
+
+def _flag_bad(pixels: NDArray[np.float32], mask: NDArray[np.uint8], noise: float, gain: float) -> None:
+    """Set BAD in `mask`, tile by tile."""
+    if not noise > 0:
+        return
+    height, width = pixels.shape
+    for y in range(0, height, _BLOCK):
+        for x in range(0, width, _BLOCK):
+            # one row and column of the neighbours, so that seams are judged like the rest
+            y0, x0 = max(y - 1, 0), max(x - 1, 0)
+            box = np.s_[y0 : y + _BLOCK + 1, x0 : x + _BLOCK + 1]
+            part, out = pixels[box], mask[box]
+            if min(part.shape) < 3:
+                continue
+            level, _ = background(part, out != 0)
+            excess = part - level
+            sharp = star_sharpness(excess, noise, out != 0)
+            out[find_bad(excess, noise, gain=gain, sharpness=sharp, exclude=out != 0)] |= BAD
+
+
+def write_frame(frame: Frame, path: Path | str, *, compress: bool = False) -> Path:
+    """Write a frame as FITS that `read_frame` (profile "generic") reads back.
+
+    Parameters
+    ----------
+    frame : Frame
+    path : Path or str
+        Written anew; the folder must exist.
+    compress : bool
+        Tile-compress losslessly (gzip); give the name .fz then.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    from astropy.io import fits
+
+    path = Path(path)
+    header = frame.wcs.to_header(relax=True) if frame.wcs is not None else fits.Header()
+    cards = {
+        "GAIN": (frame.gain, "e/ADU"),
+        "RDNOISE": (frame.read_noise, "e"),
+        "SATURATE": (frame.saturation if np.isfinite(frame.saturation) else None, "ADU"),
+        "EXPTIME": (frame.exposure_s, "s"),
+        "MJD-MID": (frame.mjd, "middle of the exposure, UTC"),
+        "FILTER": (frame.band, ""),
+        "PIXSCALE": (frame.pixel_scale_arcsec, "arcsec per pixel"),
+        "RBTEL": (frame.telescope, "telescope profile"),
+    }
+    for key, (value, comment) in cards.items():
+        if value is not None:
+            header[key] = (value, comment)
+    hdus: list[Any] = [fits.PrimaryHDU()]
+    mask_header = fits.Header({"RBMASK": True})
+    if compress:
+        lossless = {"compression_type": "GZIP_2", "quantize_level": 0}
+        hdus.append(fits.CompImageHDU(frame.pixels, header, name="SCI", **lossless))
+        hdus.append(fits.CompImageHDU(frame.mask, mask_header, name="MASK", compression_type="GZIP_1"))
+    else:
+        hdus.append(fits.ImageHDU(frame.pixels, header, name="SCI"))
+        hdus.append(fits.ImageHDU(frame.mask, mask_header, name="MASK"))
+    try:
+        fits.HDUList(hdus).writeto(path, overwrite=True, output_verify="silentfix")
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error}): give a writable folder with room") from None
+    return path

@@ -1,0 +1,125 @@
+"""Noise of a difference: photon noise, correlation by the kernel, and what blank sky says."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..frame import BAD, NODATA, SATURATED
+from ..measure import robust_sigma
+
+__all__ = ["blank_sky_ratio", "correlation_factor", "frame_sigma", "photon_variance"]
+
+_SMOOTH = np.outer([1.0, 2.0, 1.0], [1.0, 2.0, 1.0])
+_SAMPLE = 1_000_000  # pixels; a sigma good to 0.1 %
+
+
+def photon_variance(
+    pixels: NDArray[np.float32], model: NDArray[np.float32], noise: float, gain: float
+) -> NDArray[np.float32]:
+    """Variance of science pixels: sky noise and the photon noise of sources.
+
+    sigma^2 + max(model, pixel if pixel > 5 sigma, 0) / gain: the other side's `model` knows the
+    constant sources without noise, the pixel itself knows the new ones.
+
+    Parameters
+    ----------
+    pixels, model : ndarray of float32
+        Science pixels, and what the reference says they should be, ADU.
+    noise : float
+        Sigma of blank sky, ADU.
+    gain : float
+        Electrons per ADU.
+
+    Returns
+    -------
+    ndarray of float32
+        ADU^2.
+
+    Examples
+    --------
+    >>> photon_variance(np.float32([0, 100]), np.float32([0, 0]), noise=2.0, gain=4.0).tolist()
+    [4.0, 29.0]
+    """
+    counts = np.where(pixels > 5 * noise, pixels, np.float32(0))
+    np.maximum(counts, model, out=counts)
+    counts /= np.float32(gain)
+    counts += np.float32(noise**2)
+    return np.asarray(counts, dtype=np.float32)
+
+
+def correlation_factor(kernel: NDArray[np.float64], white: float = 0.0) -> float:
+    """Noise of a 3x3-smoothed pixel over that of white noise of the same sigma.
+
+    With C the autocovariance of the noise and G that of the (1 2 1) filter this is
+    sqrt(sum G C / (G_0 C_0)); C mixes white noise with noise that went through `kernel`.
+
+    Parameters
+    ----------
+    kernel : ndarray, shape (K, K), K odd
+        What the correlated part was convolved with.
+    white : float
+        Share of the variance that was not convolved, 0 to 1.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> correlation_factor(np.array([[0.0, 0, 0], [0, 1, 0], [0, 0, 0]]))
+    1.0
+    >>> round(correlation_factor(np.ones((5, 5))), 2)
+    2.27
+    """
+    reach = 2
+    padded = np.pad(kernel, reach)
+    size = kernel.shape[0]
+    window = range(2 * reach + 1)
+    covariance = np.array(
+        [[(kernel * padded[i : i + size, j : j + size]).sum() for j in window] for i in window]
+    )
+    covariance /= covariance[reach, reach]
+    covariance *= 1 - white
+    covariance[reach, reach] += white
+    smooth = np.pad(_SMOOTH, reach)
+    filtered = np.array([[(_SMOOTH * smooth[i : i + 3, j : j + 3]).sum() for j in window] for i in window])
+    return float(np.sqrt(max((filtered * covariance).sum(), 0.0) / filtered[reach, reach]))
+
+
+def frame_sigma(pixels: NDArray[np.float32], mask: NDArray[np.uint8]) -> float:
+    """Return the robust sigma of all unmasked pixels; of every k-th where there are many."""
+    step = _step(pixels.shape)
+    good = (mask.ravel()[::step] & np.uint8(NODATA | SATURATED)) == 0
+    return robust_sigma(pixels.ravel()[::step][good])
+
+
+def blank_sky_ratio(
+    pixels: NDArray[np.float32], noise: NDArray[np.float32], mask: NDArray[np.uint8]
+) -> float:
+    """Measured over expected sigma where no source adds to the noise.
+
+    Blank sky is where the expected sigma lies in its lower 60 %: there no source stands.
+
+    Returns
+    -------
+    float
+        NaN when nothing is unmasked.
+    """
+    step = _step(pixels.shape)
+    good = (mask.ravel()[::step] & np.uint8(NODATA | SATURATED | BAD)) == 0
+    values, sigma = pixels.ravel()[::step][good], noise.ravel()[::step][good]
+    if not len(sigma):
+        return float("nan")
+    blank = (sigma <= np.quantile(sigma, 0.6)) & (sigma > 0)
+    return robust_sigma(values[blank] / sigma[blank]) if blank.any() else float("nan")
+
+
+def _step(shape: tuple[int, ...]) -> int:
+    """Every how many-th pixel is looked at: a number that visits all columns alike."""
+    step = max(1, shape[0] * shape[1] // _SAMPLE)
+    while math.gcd(step, shape[1]) > 1:
+        step += 1
+    return step
