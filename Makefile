@@ -39,7 +39,7 @@ docs: .venv-dev/.installed  ## build the documentation into docs/_build/html
 	$(ONE_THREAD) $(DEV)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 default-model: .venv-dev/.installed  ## make the shipped model again: simulate, train, evaluate, export
-	$(DEV)/python scripts/default_model.py --seed $(SEED)
+	$(DEV)/python scripts/default_model.py --jobs $(JOBS)
 
 clean:  ## remove everything that make made
 	rm -rf .venv .venv-dev demo docs/_build docs/api .pytest_cache .mypy_cache .ruff_cache .hypothesis

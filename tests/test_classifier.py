@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 from realbogus.classifier import Card, symmetry_views
 from realbogus.errors import ModelError
 from realbogus.preprocess import Preprocess

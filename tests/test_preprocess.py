@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from realbogus.errors import ConfigError, InputError
 from realbogus.preprocess import Preprocess, resampling_matrix
 

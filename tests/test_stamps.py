@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from astropy.table import MaskedColumn, Table
+
 from realbogus.errors import InputError, OutputError
 from realbogus.stamps import UNLABELLED, StampSet
 

@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 from astropy import units as u
 from astropy.table import MaskedColumn, Table
+
 from realbogus.errors import InputError
 from realbogus.tables import read_parquet, write_parquet
 

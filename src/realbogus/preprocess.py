@@ -157,7 +157,9 @@ class Preprocess:
                 f"for the channels {self.channels}"
             )
         if not np.isfinite(stamps).all():
-            raise InputError("stamps hold NaN or infinite pixels: cut them with `realbogus cut`, which fills such pixels")
+            raise InputError(
+                "stamps hold NaN or infinite pixels: cut them with `realbogus cut`, which fills such pixels"
+            )
         count = len(stamps)
         size = _per_stamp("fwhm", fwhm, count)
         if size is None:
@@ -166,10 +168,7 @@ class Preprocess:
             size = np.full(count, self.fwhm_px, dtype=np.float32)
         sigma = _per_stamp("noise", noise, count)
         if self.scale == "stamp" or sigma is None:
-            flat = stamps.reshape(count, len(self.channels), -1)
-            level = np.median(flat, axis=2) if count else np.zeros((0, len(self.channels)), np.float32)
-            spread = 1.4826 * np.median(np.abs(flat - level[:, :, None]), axis=2) if count else level
-            stamps = (stamps - level[:, :, None, None]) / np.maximum(spread, 1e-6)[:, :, None, None]
+            stamps = _by_own_spread(stamps)
         else:
             stamps = stamps / sigma[:, None, None, None]
         if self.orient:
@@ -210,7 +209,9 @@ class Preprocess:
             factor = side // self.size
             if factor * self.size != side:
                 raise InputError(f"a wide view of {self.size} px does not divide stamps of {side} px")
-            return planes.reshape(-1, self.size, factor, self.size, factor).mean(axis=(2, 4), dtype=np.float32)
+            blocks = planes.reshape(-1, self.size, factor, self.size, factor)
+            averaged: NDArray[np.float32] = blocks.mean(axis=(2, 4), dtype=np.float32)
+            return averaged
         out = np.empty((len(planes), self.size, self.size), dtype=np.float32)
         # One matrix serves all stamps of a frame; two decimals of a pixel are far below its error.
         steps = np.round(np.clip(fwhm, 1.0, 20.0), 2)
@@ -219,6 +220,15 @@ class Preprocess:
             matrix = resampling_matrix(side, self.size, float(value) / self.fwhm_px)
             out[rows] = matrix @ planes[rows] @ matrix.T
         return out
+
+
+def _by_own_spread(stamps: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not len(stamps):
+        return stamps
+    level = np.median(stamps, axis=(2, 3), keepdims=True)
+    spread = 1.4826 * np.median(np.abs(stamps - level), axis=(2, 3), keepdims=True)
+    scaled: NDArray[np.float32] = ((stamps - level) / np.maximum(spread, 1e-6)).astype(np.float32)
+    return scaled
 
 
 def _per_stamp(name: str, values: ArrayLike | None, count: int) -> NDArray[np.float32] | None:

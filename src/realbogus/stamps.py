@@ -108,7 +108,10 @@ class StampSet:
         if index.dtype == bool:
             index = np.flatnonzero(index)
         return StampSet(
-            np.asarray(self.pixels[index], dtype=np.float32), self.catalogue[index], self.channels, self.provenance
+            np.asarray(self.pixels[index], dtype=np.float32),
+            self.catalogue[index],
+            self.channels,
+            self.provenance,
         )
 
     def save(self, folder: Path | str) -> Path:
@@ -134,7 +137,7 @@ class StampSet:
         folder: Path, channels: Sequence[str], shape: tuple[int, ...], provenance: Mapping[str, Any]
     ) -> None:
         """Write `card.json` beside pixels of `shape` (N, C, S, S) that were written already."""
-        card = {"format": _FORMAT, "stamps": shape[0], "size": shape[-1]}
+        card: dict[str, Any] = {"format": _FORMAT, "stamps": shape[0], "size": shape[-1]}
         card |= {"channels": list(channels), "provenance": dict(provenance)}
         (folder / "card.json").write_text(json.dumps(card, indent=1, default=str) + "\n")
 

@@ -111,7 +111,9 @@ def test_hot_pixels_at_fixed_places_do_not_win_over_drifting_stars() -> None:
 def test_quadratic_terms_are_used_where_the_field_is_distorted_and_only_there() -> None:
     rng = np.random.default_rng(2)
     stars = sky(700, rng, room=60)
-    bent = Quadratic((400.0, 300.0), 400.0, (410.0, 400.0, 3.0, 1.5, -0.8, 0.5), (290.0, -3.0, 400.0, 0.6, 1.2, -1.0))
+    bent = Quadratic(
+        (400.0, 300.0), 400.0, (410.0, 400.0, 3.0, 1.5, -0.8, 0.5), (290.0, -3.0, 400.0, 0.6, 1.2, -1.0)
+    )
     target = seen(stars, Affine(), rng)
     found = find_transform(frame(), measurement(seen(stars, bent, rng)), frame(), measurement(target))
     assert isinstance(found.to_source, Chain)
@@ -123,7 +125,9 @@ def test_quadratic_terms_are_used_where_the_field_is_distorted_and_only_there() 
 
 
 def test_a_transform_survives_pickling_and_keeps_shapes() -> None:
-    bent = Quadratic((400.0, 300.0), 400.0, (410.0, 400.0, 3.0, 1.5, 0.0, 0.5), (290.0, -3.0, 400.0, 0.6, 1.2, 0.0))
+    bent = Quadratic(
+        (400.0, 300.0), 400.0, (410.0, 400.0, 3.0, 1.5, 0.0, 0.5), (290.0, -3.0, 400.0, 0.6, 1.2, 0.0)
+    )
     transform = shifted(inverse(Transform(Chain(Affine(), bent), bent.inverse(), 0.1, 50, "stars")), 3, 4)
     again = pickle.loads(pickle.dumps(transform))
     x, y = np.meshgrid(np.arange(5.0), np.arange(3.0))
@@ -136,6 +140,23 @@ def test_the_same_frame_is_the_identity() -> None:
     same = frame()
     found = find_transform(same, m, same, m)
     assert found.method == "identity" and found.residual_px == 0 and found.matched == 20
+
+
+def test_five_stars_are_enough() -> None:
+    rng = np.random.default_rng(9)
+    stars, truth = sky(5, rng, room=-100), turned(3.0, 20.0, -15.0)
+    found = find_transform(
+        frame(), measurement(seen(stars, truth, rng)), frame(), measurement(seen(stars, Affine(), rng))
+    )
+    assert found.matched >= 4 and miss(found, truth) < 0.5
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("count", [8, 60, 400])
+def test_unrelated_stars_never_align(seed: int, count: int) -> None:
+    rng = np.random.default_rng([seed, count])
+    with pytest.raises(AlignmentError):
+        find_transform(frame(), measurement(sky(count, rng, 0)), frame(), measurement(sky(count, rng, 0)))
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
@@ -165,11 +186,15 @@ def test_a_poor_match_is_refused_with_its_residual() -> None:
 
 def test_hardly_any_common_area_is_refused() -> None:
     rng = np.random.default_rng(6)
-    stars = np.vstack([sky(300, rng), sky(1200, rng, room=750)])
+    strip = np.column_stack([rng.uniform(0, 50, 40), rng.uniform(0, 600, 40), rng.uniform(1e4, 1e5, 40)])
+    stars = np.vstack([sky(300, rng, room=750), strip])
     truth = turned(0.0, 745.0, 0.0)
-    with pytest.raises(AlignmentError, match="share 7 % of the area|no common pattern"):
+    with pytest.raises(AlignmentError, match=r"share [67] % of the area"):
         find_transform(
-            frame(name="b"), measurement(seen(stars, truth, rng)), frame(), measurement(seen(stars, Affine(), rng))
+            frame(name="b"),
+            measurement(seen(stars, truth, rng)),
+            frame(),
+            measurement(seen(stars, Affine(), rng)),
         )
 
 
@@ -249,11 +274,10 @@ def test_union_grid_holds_all_footprints_and_is_capped() -> None:
     assert shape[0] * shape[1] <= 2 * 600 * 800
 
 
-def test_real_drifting_frames_align_to_a_third_of_a_pixel(whipple: Path) -> None:
+def test_real_drifting_frames_align_to_a_tenth_of_a_pixel(whipple: Path) -> None:
     paths = find_frames(whipple)
     anchor = read_frame(paths[35], "whipple")
     anchor_m = measure(anchor)
-    for path in (paths[0], paths[70]):
-        other = read_frame(path, "whipple")
-        found = find_transform(other, measure(other), anchor, anchor_m)
-        assert found.residual_px < 0.3 and found.matched > 100
+    other = read_frame(paths[70], "whipple")
+    found = find_transform(other, measure(other), anchor, anchor_m)
+    assert found.residual_px < 0.1 and found.matched > 100

@@ -30,8 +30,9 @@ from ..errors import AlignmentError
 from .frame import Frame
 from .grid import inverse, overlap, shifted, union_grid
 from .maps import Affine, Chain, PixelMap, WcsMap
-from .match import Fit, pattern_seeds, refine, vote_seeds
+from .match import Fit, refine, vote_seeds
 from .measure import Measurement
+from .patterns import pattern_seeds
 from .warp import noise_factor, warp, warp_mask
 
 __all__ = [

@@ -58,7 +58,7 @@ def find_candidates(
     method: str = "alard-lupton",
     detector: str = "sep",
     threshold: float = 2.5,
-    min_area: int = 5,
+    min_area: int | None = None,
     channels: tuple[str, ...] = CHANNELS,
 ) -> Candidates:
     """Subtract the reference from a frame, detect on the difference and cut stamps.
@@ -75,8 +75,8 @@ def find_candidates(
         Names in the tables of subtraction methods and detectors.
     threshold : float
         Detection threshold in units of the true noise.
-    min_area : int
-        Connected pixels a detection needs.
+    min_area : int, optional
+        Connected pixels a detection needs; by the PSF's size where absent.
     channels : tuple of str
         Which of `CHANNELS` to cut, in order.
 
@@ -96,7 +96,9 @@ def find_candidates(
     found = detect(difference, threshold=threshold, min_area=min_area, method=detector)
     clock.append(perf_counter())
     images = {"difference": difference.pixels, "science": science.pixels, "reference": reference.frame.pixels}
-    pixels, missing, usable = cut(found, [images[name] for name in channels], difference.mask, size=STAMP_SIZE)
+    pixels, missing, usable = cut(
+        found, [images[name] for name in channels], difference.mask, size=STAMP_SIZE
+    )
     for plane, name in enumerate(channels):
         if name != "difference" and len(pixels):
             pixels[:, plane] -= np.median(pixels[:, plane], axis=(1, 2))[:, None, None]

@@ -87,12 +87,12 @@ def combine_rows(
     """
     good = state == 0
     usable = good.sum(axis=0)
-    expected = np.stack([np.full(1, layer.sky_sigma**2, np.float32) for layer in layers])[:, :, None]
+    expected = np.array([layer.sky_sigma**2 for layer in layers], np.float32)[:, None, None]
     photon = np.array([layer.photon_variance for layer in layers], np.float32)[:, None, None]
     middle = _median(values, good, usable)
     deviation = np.abs(values - middle)
     spread = 1.4826 * _median(deviation, good, usable)
-    variance = expected + photon * np.maximum(middle, 0)
+    variance = expected + photon * _light(middle, expected.min())
     limit = _CLIP * np.maximum(spread, np.sqrt(variance))
     kept = good & ((deviation <= limit) | (usable < 3))
     weight = kept * np.array([layer.weight for layer in layers], np.float32)[:, None, None]
@@ -100,7 +100,8 @@ def combine_rows(
     some = total > 0
     safe = np.where(some, total, 1)
     mean = (weight * values).sum(axis=0) / safe
-    sigma2 = (weight**2 * (expected + photon * np.maximum(mean, 0))).sum(axis=0) / safe**2
+    light = _light(mean, (weight**2 * expected).sum(axis=0) / safe**2)
+    sigma2 = (weight**2 * (expected + photon * light)).sum(axis=0) / safe**2
     count = kept.sum(axis=0)
     sigma2 = _larger(sigma2, weight, values, mean, safe, count)
     there = (state != 1).sum(axis=0)
@@ -135,6 +136,15 @@ def _median(
     return np.where(some, 0.5 * (np.where(some, pair[0], 0) + np.where(some, pair[1], 0)), 0).astype(
         np.float32
     )
+
+
+def _light(mean: NDArray[np.float32], sky_variance: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Flux that has photon noise: zero on blank sky, or a pixel's own noise would set its sigma.
+
+    Sky is where the mean of 3x3 pixels stays below one sigma of a pixel.
+    """
+    source = np.asarray(ndimage.uniform_filter(mean, 3, mode="nearest")) > np.sqrt(sky_variance)
+    return np.where(source, np.maximum(mean, 0), 0).astype(np.float32)
 
 
 def _larger(

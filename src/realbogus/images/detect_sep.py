@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
 import sep
 from numpy.typing import NDArray
 
-from ..errors import FrameError
+from .extraction import extract
 
 __all__ = ["DEBLEND_CONTRAST", "DEBLEND_THRESHOLDS", "KERNEL", "ROW", "Detector", "detect_sep"]
 
@@ -36,10 +34,6 @@ ROW = np.dtype(
         ("truncated", "?"),
     ]
 )
-
-_STACK = 300_000  # sep's own default
-_LARGEST_STACK = 8_000_000  # pixels, about 0.2 GB inside sep
-_SUB_OBJECTS = 1024  # sep's own default
 
 
 class Detector(Protocol):
@@ -73,9 +67,6 @@ def detect_sep(
 ) -> NDArray[np.void]:
     """Find positive sources with `sep.extract`; see `Detector`.
 
-    sep keeps the pixels of open objects in a buffer of fixed size and gives up when it, or
-    the table of deblended parts, is full. Then the limits grow, at last without deblending.
-
     Examples
     --------
     >>> y, x = np.mgrid[:64, :64]
@@ -84,48 +75,19 @@ def detect_sep(
     >>> [(round(float(row["x"])), round(float(row["y"]))) for row in rows]
     [(20, 40)]
     """
-    largest = min(max(pixels.size, _STACK), _LARGEST_STACK)
-    tries = (
-        (min(max(_STACK, pixels.size // 16), largest), _SUB_OBJECTS, DEBLEND_CONTRAST),
-        (largest, 16 * _SUB_OBJECTS, DEBLEND_CONTRAST),
-        (largest, 16 * _SUB_OBJECTS, 1.0),
+    return _rows(
+        extract(
+            pixels,
+            threshold,
+            err=noise,
+            mask=unusable,
+            minarea=min_area,
+            filter_kernel=KERNEL,
+            filter_type="conv",  # threshold against the unsmoothed noise, as Source Extractor
+            deblend_nthresh=DEBLEND_THRESHOLDS,
+            contrast=DEBLEND_CONTRAST,
+        )
     )
-    reason: Exception | None = None
-    for stack, parts, contrast in tries:
-        try:
-            with _limits(stack, parts):
-                found = sep.extract(
-                    pixels,
-                    threshold,
-                    err=noise,
-                    mask=unusable,
-                    minarea=min_area,
-                    filter_kernel=KERNEL,
-                    filter_type="conv",  # threshold against the unsmoothed noise, as Source Extractor
-                    deblend_nthresh=DEBLEND_THRESHOLDS,
-                    deblend_cont=contrast,
-                )
-        except Exception as error:  # sep raises nothing more particular
-            reason = error
-        else:
-            return _rows(found)
-    raise FrameError(
-        f"sep found too much above {threshold:g} sigma in {pixels.shape[1]}x{pixels.shape[0]} pixels "
-        f"({reason}): the difference or its noise map is wrong, or raise `threshold`"
-    ) from reason
-
-
-@contextmanager
-def _limits(stack: int, parts: int) -> Iterator[None]:
-    """Set sep's process-wide buffer sizes for one call and put the old ones back."""
-    before = sep.get_extract_pixstack(), sep.get_sub_object_limit()
-    sep.set_extract_pixstack(stack)
-    sep.set_sub_object_limit(parts)
-    try:
-        yield
-    finally:
-        sep.set_extract_pixstack(before[0])
-        sep.set_sub_object_limit(before[1])
 
 
 def _rows(found: NDArray[np.void]) -> NDArray[np.void]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..errors import InputError
-from .frame import SATURATED, Frame
+from .frame import NODATA, SATURATED, Frame
 from .measure import Measurement
 
 __all__ = ["KINDS", "inject", "noise_equivalent_area", "shifted_psf"]
@@ -122,7 +122,10 @@ class _Places:
         inner[margin : height - margin, margin : width - margin] = True
         self.rng, self.width, self.spread = rng, width, 1.5 * measurement.fwhm
         self.open_pixels = open_pixels & inner
-        self.flat = np.flatnonzero(self.open_pixels)
+        # where little is allowed, aim; else draw and reject, which needs no list of pixels
+        share = float(self.open_pixels.mean())
+        self.flat = np.flatnonzero(self.open_pixels) if share < 0.3 else None
+        self.empty = share == 0
         self.stars = _quiet_stars(frame, measurement)
         self.galaxies = np.empty((0, 2)) if galaxies is None else np.asarray(galaxies, float).reshape(-1, 2)
 
@@ -139,8 +142,11 @@ class _Places:
             x, y = self.galaxies[rng.integers(len(self.galaxies)), :2] + rng.normal(0, self.spread, 2)
         else:
             kind = "open"
-            pixel = self.flat[rng.integers(len(self.flat))]
-            x, y = np.array([pixel % self.width, pixel // self.width]) + rng.uniform(-0.5, 0.5, 2)
+            if self.flat is None:
+                x, y = rng.uniform(self.box[0], self.box[1]), rng.uniform(self.box[2], self.box[3])
+            else:
+                pixel = self.flat[rng.integers(len(self.flat))]
+                x, y = np.array([pixel % self.width, pixel // self.width]) + rng.uniform(-0.5, 0.5, 2)
         return (float(x), float(y), kind) if self._inside(x, y) else None
 
 
@@ -226,7 +232,7 @@ def inject(
     apart2 = max(10.0, 4 * measurement.fwhm) ** 2
     found = np.empty((0, 2))
     kept: list[str] = []
-    for kind in wanted if len(places.flat) else []:
+    for kind in wanted if not places.empty else []:
         for _ in range(_TRIES):
             place = places.draw(str(kind))
             if place is None or (((found - place[:2]) ** 2).sum(1) < apart2).any():
@@ -265,7 +271,7 @@ def _add(
     x0, x1 = max(0, xi - half), min(width, xi + half + 1)
     here = np.s_[y0:y1, x0:x1]
     part = star[y0 - yi + half : y1 - yi + half, x0 - xi + half : x1 - xi + half]
-    part = np.where(frame.unusable[here], 0.0, part)
+    part = np.where((frame.mask[here] & (NODATA | SATURATED)) != 0, 0.0, part)
     full = pixels[here] + part
     mask[here] |= np.where((full >= frame.saturation) & (part > 0), SATURATED, 0).astype(np.uint8)
     pixels[here] = np.where(part > 0, np.minimum(full, frame.saturation), pixels[here])

@@ -2,8 +2,8 @@
 
 Nothing here knows of frames. Lists are arrays (N, 3) of x, y, flux, brightest first.
 Seeds (rough maps) come from a vote of position differences, which finds a drift however
-large, or from star patterns, which find any rotation, scale and mirror; `refine` turns a
-seed into the final map with all stars.
+large, or from `patterns`, which find any rotation, scale and mirror; `refine` turns a seed
+into the final map with all stars.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+from scipy.special import gammainc
 
 from ..errors import InputError
 from .maps import Affine, Chain, PixelMap, Quadratic
 
-__all__ = ["Fit", "matched_pairs", "pattern_seeds", "refine", "vote_seeds"]
+__all__ = ["Fit", "matched_pairs", "refine", "vote_seeds"]
 
 _Stars = NDArray[np.float64]
 
@@ -41,7 +42,9 @@ class Fit:
     matched : int
         Number of matched stars.
     chance : float
-        Number of matches that unrelated star lists would give.
+        Number of matches that unrelated star lists would give at one random place.
+    trials : int
+        Number of places that the best was picked from: pairs of stars.
     """
 
     to_source: PixelMap
@@ -49,11 +52,18 @@ class Fit:
     residual_px: float
     matched: int
     chance: float
+    trials: int
 
     @property
     def credible(self) -> bool:
-        """At least four matches and three times those of chance."""
-        return self.matched >= 4 and self.matched > 3.0 * self.chance + 2.0
+        """Unrelated lists would match as well in less than one of a hundred attempts.
+
+        trials x P(Poisson(chance) >= matched - 2) < 0.01, and four matches or more: two stars
+        fit any similarity.
+        """
+        if self.matched < 4:
+            return False
+        return bool(self.trials * gammainc(self.matched - 2, max(self.chance, 1e-12)) < 0.01)
 
 
 def matched_pairs(
@@ -124,29 +134,6 @@ def vote_seeds(
         shift = np.delete(shift, near, axis=0)
 
 
-def pattern_seeds(source: _Stars, target: _Stars) -> Iterator[PixelMap]:
-    """Yield similarity maps found from triangles of stars, then with the target mirrored.
-
-    Source: astroalign, Beroiz, Cabral & Sanchez 2020. It shuffles its triangles without a
-    seed; what survives `refine` does not depend on the order.
-    """
-    import astroalign  # slow to import, and most nights never need it
-
-    for mirror in (1.0, -1.0):
-        flip = Affine((mirror, 0.0, 0.0, 0.0, 1.0, 0.0))
-        for count in (60, 25, 150):
-            try:
-                similarity, _ = astroalign.find_transform(
-                    target[:count, :2] * [mirror, 1.0], source[:count, :2], max_control_points=count
-                )
-            except (astroalign.MaxIterError, ValueError, TypeError, IndexError, np.linalg.LinAlgError):
-                continue
-            matrix = np.asarray(similarity.params, float)
-            # Nearly zero or huge scales come from degenerate triangles.
-            if np.isfinite(matrix).all() and 0.05 < np.sqrt(abs(np.linalg.det(matrix[:2, :2]))) < 20.0:
-                yield Affine.from_matrix(matrix @ flip.matrix)
-
-
 def refine(
     source: _Stars, target: _Stars, seed: PixelMap, seed_inverse: PixelMap | None, radius: float
 ) -> Fit | None:
@@ -202,7 +189,7 @@ def refine(
     area = max(np.prod(np.ptp(source[:, :2], axis=0)), 1.0)
     chance = float(inside * min(1.0, np.pi * spread**2 * len(source) / area))
     to_source, to_target = _compose(seed, seed_inverse, final)
-    return Fit(to_source, to_target, residual, len(i), chance)
+    return Fit(to_source, to_target, residual, len(i), chance, len(source) * len(target))
 
 
 def _compose(

@@ -6,6 +6,7 @@ import numpy as np
 import sep
 from numpy.typing import NDArray
 
+from .extraction import extract
 from .frame import NODATA, SATURATED, Frame
 from .robust import clipped
 
@@ -50,8 +51,8 @@ def tile_stars(frame: Frame, tile: tuple[slice, slice]) -> tuple[float, float, N
     if not noise > 0:
         return sky, 0.0, np.zeros(0, STAR)
     for threshold in (6, 3):  # a poor field is searched deeper
-        found, where = sep.extract(
-            excess, threshold * noise, mask=mask, minarea=3, deblend_cont=0.01, segmentation_map=True
+        found, where = extract(
+            excess, threshold * noise, mask=mask, minarea=3, contrast=0.01, segmentation_map=True
         )
         if len(found) >= 40:
             break

@@ -221,7 +221,7 @@ def noise_factor(transform: Transform, shape: tuple[int, int], *, order: int = 3
     """
     if geometry_of(transform, shape).whole_shift is not None:
         return 1.0
-    columns, rows = np.linspace(0, shape[1] - 1, 97), np.linspace(0, shape[0] - 1, 89)
+    columns, rows = (np.unique(np.round(np.linspace(0, n - 1, 97))) for n in shape[::-1])
     x, y = transform.to_source(*np.meshgrid(columns, rows))
     # Squared weights of the cardinal spline at 129 phases, read off an interpolated spike.
     spike = np.zeros(41)

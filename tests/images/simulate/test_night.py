@@ -10,6 +10,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
+
 from realbogus.errors import InputError, OutputError, UnknownNameError
 from realbogus.images.read import find_frames, read_frame
 from realbogus.images.simulate import simulate_night
@@ -17,7 +18,7 @@ from realbogus.images.simulate import simulate_night
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return simulate_night(tmp_path_factory.mktemp("sim") / "night", frames=5, size=(300, 420), seed=4)
+    return simulate_night(tmp_path_factory.mktemp("sim") / "night", frames=5, size=(240, 340), seed=4)
 
 
 def test_frames_are_what_a_telescope_writes(night: Path) -> None:
@@ -25,7 +26,7 @@ def test_frames_are_what_a_telescope_writes(night: Path) -> None:
     assert len(files) == 5
     with fits.open(files[0]) as hdus:
         hdus.verify("exception")
-        assert hdus[0].data.dtype == np.uint16 and hdus[0].data.shape == (300, 420)
+        assert hdus[0].data.dtype == np.uint16 and hdus[0].data.shape == (240, 340)
     times = []
     for file in files:
         frame = read_frame(file, "mini-sitian")
@@ -40,8 +41,8 @@ def test_frames_are_what_a_telescope_writes(night: Path) -> None:
 def test_truth_is_inside_and_the_wcs_points_at_it(night: Path) -> None:
     truth = Table.read(night / "truth.ecsv", format="ascii.ecsv")
     assert {"variable", "transient", "asteroid"} == set(truth["kind"])
-    assert truth["x"].min() >= 0 and truth["x"].max() <= 419
-    assert truth["y"].min() >= 0 and truth["y"].max() <= 299
+    assert truth["x"].min() >= 0 and truth["x"].max() <= 339
+    assert truth["y"].min() >= 0 and truth["y"].max() <= 239
     for name in set(truth["frame"]):
         rows = truth[truth["frame"] == name]
         wcs = WCS(fits.getheader(night / "frames" / name))
@@ -66,7 +67,7 @@ def test_bright_transients_stand_in_the_pixels(night: Path) -> None:
 
 def test_settings_and_seed(night: Path, tmp_path: Path) -> None:
     settings = json.loads((night / "simulation.json").read_text())
-    assert (settings["preset"], settings["seed"], settings["size"]) == ("mini-sitian", 4, [300, 420])
+    assert (settings["preset"], settings["seed"], settings["size"]) == ("mini-sitian", 4, [240, 340])
     assert len(settings["exposures"]) == 5
     done: list[tuple[int, int]] = []
     options = {"preset": "varied", "frames": 2, "size": (160, 200), "seed": 1}

@@ -15,7 +15,7 @@ def test_scale_from_apertures_ignores_sky_steps_and_variables(stars_image):
     reference = stars_image(shape, x, y, flux, 3.0) + rng.normal(0, 3, shape) - 4
     stars = match_stars(
         np.stack([x, y], 1), science.astype("f4"), reference.astype("f4"), np.zeros(shape, bool),
-        noise=(10.0, np.full(shape, 3.0, np.float32)), fwhm=3.0,
+        noise=(10.0, 3.0), fwhm=3.0,
     )  # fmt: skip
     scale = photometric_scale(stars)
     assert len(stars) == 25
@@ -30,7 +30,7 @@ def test_stars_on_lost_pixels_off_the_frame_or_too_faint_are_left_out(stars_imag
     image = stars_image(shape, x, y, np.array([1e5, 1e5, 1e5, 1e5, 50.0]), 3.0).astype("f4")
     lost = np.zeros(shape, bool)
     lost[51, 101] = True
-    stars = match_stars(np.stack([x, y], 1), image, image, lost, noise=(5.0, np.ones(shape, "f4")), fwhm=3.0)
+    stars = match_stars(np.stack([x, y], 1), image, image, lost, noise=(5.0, 1.0), fwhm=3.0)
     assert sorted(stars.x) == [50.0, 150.0]
 
 

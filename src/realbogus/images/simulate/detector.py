@@ -47,7 +47,7 @@ class Detector:
     cosmic_rate : float
         Mean number of hits per exposure.
     cosmic_charge : (float, float)
-        Median (e-) and spread (dex) of their charge.
+        Median (e-) and spread (dex) of their charge per pixel of path.
     nonlinearity : float
         Relative loss at saturation, quadratic in the level.
     bleeds : bool
@@ -213,7 +213,7 @@ def read_out(
     --------
     >>> camera = Detector((50, 50), gain=2.0, read_noise=5.0, bias=100.0, ceiling=65535.0)
     >>> adu = read_out(np.full((50, 50), 1000.0, np.float32), camera, np.random.default_rng(0))
-    >>> abs(adu.mean() - 600) < 2, abs(adu.std() - (1025**0.5) / 2) < 1
+    >>> bool(abs(adu.mean() - 600) < 2), bool(abs(adu.std() - (1025**0.5) / 2) < 1)
     (True, True)
     """
     _defects(image, detector, rng)

@@ -104,6 +104,8 @@ def draw_events(
     for kind, s, side in zip(kinds, snr, sign, strict=True):
         x, y = rng.uniform(low, high, 2)
         star, length, angle = -1, 0.0, float(rng.uniform(0, 2 * np.pi))
+        if kind == "asteroid" and side < 0:  # a reference of many frames holds no asteroid
+            kind = "transient"
         if kind == "host" and len(near):
             j = int(rng.choice(near))
             x, y = np.array([gx[j], gy[j]]) + rng.normal(0, 0.8 * scene.galaxies.radius[j], 2)

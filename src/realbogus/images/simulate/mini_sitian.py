@@ -38,9 +38,9 @@ def _scene(rng: np.random.Generator, shape: tuple[int, int], margin: float) -> S
     height, width = shape[0] + 2 * margin, shape[1] + 2 * margin
     area = height * width * (SCALE / 3600) ** 2
     crowding = np.exp(rng.uniform(np.log(0.6), np.log(4.0))) if max(shape) < 1000 else 1.0
-    n = max(60, int(area * STARS_PER_DEG2 * crowding * 10 ** (SLOPE * (FAINTEST - 20.5))))
+    n = max(80, int(area * STARS_PER_DEG2 * crowding * 10 ** (SLOPE * (FAINTEST - 20.5))))
     magnitude = _magnitudes(n, 8.0, FAINTEST, SLOPE, rng)
-    bright = min(n, max(12, int(20 * area / 0.01)))  # a field nobody would pick has no stars to align on
+    bright = min(n, max(24, int(20 * area / 0.01)))  # a field nobody would pick has no stars to align on
     magnitude[:bright] = np.minimum(magnitude[:bright], rng.uniform(14.2, 16.8, bright))
     m = rng.poisson(area * 1080)
     galaxy = _magnitudes(m, 15.0, 21.3, 0.45, rng)
@@ -84,7 +84,7 @@ def _detector(rng: np.random.Generator, shape: tuple[int, int]) -> Detector:
         hot_jitter=0.6,
         unstable=0.3,
         response=rng.normal(0, 0.004, (512, 512)).astype(np.float32),
-        vignette=Vignette(smooth=0.12),
+        vignette=Vignette(smooth=0.12 if max(shape) >= 1000 else 0.02),
         cosmic_rate=3 * minutes * square_cm,
         cosmic_charge=(400.0, 0.35),
     )  # fmt: skip
@@ -154,7 +154,7 @@ def mini_sitian(rng: np.random.Generator, shape: tuple[int, int], *, dither: flo
     World
     """
     margin = 60.0
-    crop = min(1.0, max(shape) / 9576)
+    crop = float(np.clip(max(shape) / 9576, 0.25, 1.0))  # a small section still varies a little
     halo = Halo(
         above=10 ** (0.4 * (ZERO_POINT - 13.0)), share=0.015, spikes=0.006, core=6.0,
         reach=min(220, max(shape) // 3), angle=float(rng.uniform(0, np.pi / 2)),

@@ -201,7 +201,8 @@ def add_ghost(
         return
     d = np.hypot(np.arange(x0, x1)[None] - x, np.arange(y0, y1)[:, None] - y)
     ring = np.clip(radius - d, 0, 1) * np.clip(d - hole * radius, 0, 1)
-    image[y0:y1, x0:x1] += (ring * (flux / (np.pi * radius**2 * (1 - hole**2)))).astype(np.float32)
+    area = np.pi * ((radius - 0.5) ** 2 - (hole * radius + 0.5) ** 2)
+    image[y0:y1, x0:x1] += (ring * (flux / area)).astype(np.float32)
 
 
 def trail_rows(

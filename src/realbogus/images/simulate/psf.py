@@ -19,7 +19,7 @@ def moffat_alpha(fwhm: float, beta: float) -> float:
     Examples
     --------
     >>> round(moffat_alpha(3.0, 3.0), 4)
-    2.9421
+    2.9422
     """
     return float(fwhm / (2 * np.sqrt(2 ** (1 / beta) - 1)))
 
@@ -94,7 +94,8 @@ class Psf:
             fine = fftconvolve(fine, self._smear(oversample), "same").astype(np.float32)
         box = np.ones(oversample + 1, np.float32)
         box[[0, -1]] = 0.5  # an even number of fine steps, kept centred
-        fine = ndimage.convolve1d(ndimage.convolve1d(fine, box, 0, mode="constant"), box, 1, mode="constant")
+        for axis in (0, 1):
+            fine = ndimage.convolve1d(fine, box, axis, mode="nearest")
         fine = np.clip(fine, 0, None)
         return np.asarray(fine * np.float32(oversample**2 / fine.sum(dtype=np.float64)), dtype=np.float32)
 

@@ -64,11 +64,14 @@ def add_points(
     flux: NDArray[np.floating],
     kernels: Kernels,
     floor: float,
+    *,
+    wings: bool = True,
 ) -> None:
     """Add point sources to `image` in place.
 
-    Each stamp reaches to where its brightest pixel falls below `floor`; very bright stars of a
-    Moffat PSF get their far wings from the formula.
+    Each stamp reaches to where its brightest pixel falls below `floor`. A flux is that within a
+    full stamp (more than 5 FWHM); very bright stars of a Moffat PSF get what lies beyond from the
+    formula, on top.
 
     Parameters
     ----------
@@ -82,6 +85,8 @@ def add_points(
         PSFs of this frame.
     floor : float
         Electrons per pixel that do not matter.
+    wings : bool
+        Whether to draw what lies beyond a full stamp.
 
     Examples
     --------
@@ -117,7 +122,7 @@ def add_points(
         part += fine[py + 1, px][here] * w[2]
         part += fine[py + 1, px + 1][here] * w[3]
         image[a:b, c:d] += part
-    if np.isfinite(kernels.psf.beta):
+    if wings and np.isfinite(kernels.psf.beta):
         for n in np.flatnonzero((radius >= full) & (kernels.profile[full] > need)):
             _add_wing(image, float(x[n]), float(y[n]), float(flux[n]), kernels, floor)
 

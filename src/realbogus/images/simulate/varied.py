@@ -79,7 +79,7 @@ def _detector(rng: np.random.Generator, shape: tuple[int, int], sky: float, read
     height, width = shape
     pixels = height * width
     sigma = float(np.sqrt(sky + read_noise**2))
-    share = 10 ** rng.uniform(-6, -3.9) if rng.random() < 0.6 else 10 ** rng.uniform(-4, -2.8)
+    share = 10 ** rng.uniform(-6, -3.9) if rng.random() < 0.4 else 10 ** rng.uniform(-4, -2.7)
     hot = rng.integers(0, pixels, rng.poisson(share * pixels))
     charge = sigma * (rng.exponential(10 ** rng.uniform(0.5, 1.8), len(hot)) + 2)
     grown_at, grown = [hot], [charge]
@@ -107,11 +107,11 @@ def _detector(rng: np.random.Generator, shape: tuple[int, int], sky: float, read
             centre=(float(rng.normal(0, 0.1)), float(rng.normal(0, 0.1))),
             radius=float(rng.uniform(0.9, 1.25)),
         ),
-        cosmic_rate=10 ** rng.uniform(-1, 1.2) * pixels / 1e5,
+        cosmic_rate=10 ** rng.uniform(-0.7, 1.4) * pixels / 1e5,
         cosmic_charge=(sigma * 10 ** rng.uniform(1.2, 1.7), 0.4),
         nonlinearity=float(rng.uniform(0.01, 0.08)) if rng.random() < 0.25 else 0.0,
         bleeds=bool(rng.random() < 0.4),
-        tail=(float(rng.uniform(4, 25)), float(rng.uniform(0.002, 0.02)) if rng.random() < 0.2 else 0.0),
+        tail=(float(rng.uniform(4, 25)), _loguniform(rng, 0.002, 0.05) if rng.random() < 0.3 else 0.0),
         tail_axis=int(rng.integers(2)), tail_sign=int(rng.choice([-1, 1])),
         row_noise=sigma * float(rng.uniform(0.05, 0.7)) if rng.random() < 0.3 else 0.0,
         row_length=float(rng.uniform(3, 25)), row_axis=int(rng.integers(2)),

@@ -185,8 +185,8 @@ def expose(
     floor = 0.03 * noise
     add_points(image, x, y, light, kernels, floor)
     if events is not None:
-        # truth must be whole: no truncated wings
-        add_points(image, *events, kernels, min(floor, 1e-6))
+        # truth must be whole: full stamps
+        add_points(image, *events, kernels, 1e-9, wings=False)
     galaxies = scene.galaxies
     if len(galaxies.x):
         gx, gy = pointing.to_detector(galaxies.x, galaxies.y)

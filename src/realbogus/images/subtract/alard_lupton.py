@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,10 +62,7 @@ def alard_lupton(pair: Pair, *, jobs: int = 2, order: int | None = None) -> Matc
         )
     pixels, noise = subtract_tiles(pair, kernel, convolve=convolve, jobs=jobs)
     middle = kernel.at((width - 1) / 2, (height - 1) / 2)
-    good = ((pair.reference_mask & np.uint8(NODATA)) == 0) & np.isfinite(pair.reference_noise)
-    step = max(1, good.size // 100_000)
-    seen = pair.reference_noise.ravel()[::step][good.ravel()[::step]]
-    var_reference = float(np.median(seen)) ** 2 if len(seen) else 0.0
+    var_reference = pair.reference_sky**2
     var_science = pair.science_noise**2
     spread = float((middle**2).sum())
     if convolve == "reference":
@@ -125,8 +124,8 @@ def _stamps(pair: Pair, basis: Basis, stars: Stars, convolve: str, half: int) ->
         inner = np.s_[b - half : b + half + 1, a - half : a + half + 1]
         data = target[inner].astype(np.float64)
         signal = np.maximum(_smooth(data), 0)
-        reference_noise = np.nan_to_num(pair.reference_noise[inner].astype(np.float64), posinf=0.0)
-        sky = (units[0] * pair.science_noise) ** 2 + (units[1] * reference_noise) ** 2
+        other = pair.reference_variance(operator.itemgetter(inner))
+        sky = (units[0] * pair.science_noise) ** 2 + units[1] ** 2 * other
         weight = 1 / (sky + units[0] * signal / pair.gain + (_MODEL_ERROR * signal) ** 2)
         weight[_near(sharp_mask[outer])[margin:-margin, margin:-margin] | (target_mask[inner] != 0)] = 0
         images.append(patched(sharp[outer], sharp_mask[outer]).astype(np.float64))

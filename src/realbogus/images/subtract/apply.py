@@ -139,7 +139,7 @@ def subtract_tiles(
         if convolve == "reference":
             mask = padded(pair.reference_mask, tile, margin)
             model = through(patched(padded(pair.reference, tile, margin), mask), spectrum, tile)
-            variance = through(_variance(padded(pair.reference_noise, tile, margin), mask), square, tile)
+            variance = through(pair.reference_variance(lambda a: padded(a, tile, margin)), square, tile)
             variance += photon_variance(science, model, pair.science_noise, pair.gain)
             difference[tile] = science - model - sky
         else:
@@ -148,9 +148,7 @@ def subtract_tiles(
             clean = patched(wide, mask)
             wide_reference = padded(pair.reference, tile, margin) * np.float32(scale)
             photons = photon_variance(clean, wide_reference, pair.science_noise, pair.gain)
-            variance = through(photons, square, tile) + _variance(
-                pair.reference_noise[tile], pair.reference_mask[tile]
-            )
+            variance = through(photons, square, tile) + pair.reference_variance(lambda a: a[tile])
             variance *= np.float32(scale**2)
             difference[tile] = (through(clean, spectrum, tile) + sky - reference) * np.float32(scale)
             hot = (pair.science_mask[tile] & np.uint8(BAD)) != 0
@@ -160,9 +158,3 @@ def subtract_tiles(
 
     each_tile(pair.shape, size, work, jobs)
     return difference, noise
-
-
-def _variance(noise: NDArray[np.float32], mask: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Square of a noise map, zero where it says nothing."""
-    good = ((mask & np.uint8(NODATA)) == 0) & np.isfinite(noise)
-    return np.asarray(np.where(good, noise, np.float32(0)) ** 2)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Basis", "gauss_hermite", "polynomial", "size_basis"]
+__all__ = ["Basis", "gauss_hermite", "gaussian_sigmas", "kernel_half_width", "polynomial", "size_basis"]
 
 _SIGMA_PER_FWHM = 1 / 2.3548
 
@@ -114,12 +115,30 @@ def gauss_hermite(
     return Basis(half_width, stack, tuple(pairs), mixing)
 
 
+def gaussian_sigmas(sharp_fwhm: float, broad_fwhm: float) -> tuple[float, float, float]:
+    """Sigmas of the basis' Gaussians, pixels, no two of them equal.
+
+    The middle one would match two Gaussian PSFs, its neighbours are half and twice as wide
+    (the rule of the HOTPANTS manual). Nearly equal PSFs would make it vanish; it never falls
+    below what sub-pixel shifts and wings of the PSF need.
+
+    Examples
+    --------
+    >>> [round(s, 2) for s in gaussian_sigmas(3.0, 5.0)]
+    [0.85, 1.7, 3.4]
+    """
+    match = math.sqrt(max(broad_fwhm**2 - sharp_fwhm**2, 0.0)) * _SIGMA_PER_FWHM
+    middle = max(match, 0.8 * broad_fwhm * _SIGMA_PER_FWHM, 1.0)
+    return 0.5 * middle, middle, 2 * middle
+
+
+def kernel_half_width(sigmas: tuple[float, float, float]) -> int:
+    """Half-width of the kernel that holds three sigmas of the widest Gaussian, 5 to 20 px."""
+    return min(max(math.ceil(3 * sigmas[2]), 5), 20)
+
+
 def size_basis(sharp_fwhm: float, broad_fwhm: float, *, stars: int) -> Basis:
     """Choose the basis that takes a PSF of `sharp_fwhm` to one of `broad_fwhm`.
-
-    The middle Gaussian is the one that would match two Gaussian PSFs, its neighbours half
-    and twice as wide (the rule of the HOTPANTS manual). Nearly equal PSFs would make it
-    vanish; it never falls below what sub-pixel shifts and wings of the PSF need.
 
     Parameters
     ----------
@@ -133,12 +152,10 @@ def size_basis(sharp_fwhm: float, broad_fwhm: float, *, stars: int) -> Basis:
     >>> size_basis(2.5, 4.0, stars=50).half_width
     9
     """
-    match = np.sqrt(max(broad_fwhm**2 - sharp_fwhm**2, 0.0)) * _SIGMA_PER_FWHM
-    middle = max(match, 0.8 * broad_fwhm * _SIGMA_PER_FWHM, 0.9)
+    sigmas = gaussian_sigmas(sharp_fwhm, broad_fwhm)
     degrees = (6, 4, 2) if stars >= 20 else (4, 3, 2) if stars >= 8 else (3, 2, 1)
-    sigmas = (max(0.5 * middle, 0.5), middle, 2 * middle)
-    half_width = int(np.clip(np.ceil(3 * sigmas[2]), 5, 20))
-    return gauss_hermite(half_width, tuple(zip(sigmas, degrees, strict=True)), delta=match < 1.0)
+    alike = broad_fwhm**2 - sharp_fwhm**2 < 1 / _SIGMA_PER_FWHM**2
+    return gauss_hermite(kernel_half_width(sigmas), tuple(zip(sigmas, degrees, strict=True)), delta=alike)
 
 
 def polynomial(

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from ...errors import SubtractionError
 from ..frame import NODATA, SATURATED
+from .alard_lupton import side_to_convolve
+from .basis import gaussian_sigmas, kernel_half_width
 from .noise import correlation_factor, photon_variance
 from .pair import Matched, Pair
 
@@ -66,10 +68,8 @@ def command(
     >>> line[line.index("-c") + 1], line[line.index("-n") + 1]
     ('i', 'i')
     """
-    match = np.sqrt(max(broad_fwhm**2 - sharp_fwhm**2, 0.0)) * _SIGMA_PER_FWHM
-    middle = max(match, 0.8 * broad_fwhm * _SIGMA_PER_FWHM, 0.9)
-    gaussians = ((6, 0.5 * middle), (4, middle), (2, 2 * middle))
-    half = int(np.clip(np.ceil(3 * 2 * middle), 5, 20))
+    sigmas = gaussian_sigmas(sharp_fwhm, broad_fwhm)
+    gaussians = tuple(zip((6, 4, 2), sigmas, strict=True))
     options: dict[str, Sequence[object]] = {
         "-inim": (folder / "science.fits",),
         "-tmplim": (folder / "reference.fits",),
@@ -85,7 +85,7 @@ def command(
         "-tg": (_number(gain[1]),),
         "-ir": (_number(read_noise[0]),),
         "-tr": (_number(read_noise[1]),),
-        "-r": (half,),
+        "-r": (kernel_half_width(sigmas),),
         "-rss": (int(np.ceil(2.0 * broad_fwhm)) + 4,),
         "-nsx": (int(np.clip(round(shape[1] / 170), 3, 12)),),
         "-nsy": (int(np.clip(round(shape[0] / 170), 3, 12)),),
@@ -126,7 +126,7 @@ def hotpants(pair: Pair, *, jobs: int = 1, timeout_s: float = _TIMEOUT_S) -> Mat
             "no program `hotpants` on PATH: build it from github.com/acbecker/hotpants and put it there, "
             'or use method="alard-lupton", which needs no other program'
         )
-    convolve = "reference" if pair.science_fwhm >= 0.97 * pair.reference_fwhm else "science"
+    convolve = side_to_convolve(pair)
     with tempfile.TemporaryDirectory(prefix="realbogus-hotpants-") as name:
         folder = Path(name)
         line = _write_inputs(pair, program, folder, convolve)
@@ -181,8 +181,8 @@ def _write_inputs(pair: Pair, program: str, folder: Path, convolve: str) -> list
         fits.writeto(folder / f"{side}.fits", filled, overwrite=True)
     variance = photon_variance(pair.science, np.zeros_like(pair.science), pair.science_noise, pair.gain)
     fits.writeto(folder / "science_noise.fits", np.sqrt(variance), overwrite=True)
-    noise = np.nan_to_num(pair.reference_noise, nan=0.0, posinf=0.0, neginf=0.0)
-    fits.writeto(folder / "reference_noise.fits", noise.astype(np.float32), overwrite=True)
+    noise = np.sqrt(pair.reference_variance(lambda a: a))
+    fits.writeto(folder / "reference_noise.fits", noise, overwrite=True)
     return command(
         program,
         folder,

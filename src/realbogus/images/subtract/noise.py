@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..frame import BAD, NODATA, SATURATED
-from ..measure import robust_sigma
+from ..robust import clipped, robust_sigma
 
-__all__ = ["blank_sky_ratio", "correlation_factor", "frame_sigma", "photon_variance"]
+__all__ = [
+    "blank_noise",
+    "blank_sky_ratio",
+    "correlation_factor",
+    "frame_sigma",
+    "photon_variance",
+    "reference_variance",
+    "sampled",
+]
 
 _SMOOTH = np.outer([1.0, 2.0, 1.0], [1.0, 2.0, 1.0])
 _SAMPLE = 1_000_000  # pixels; a sigma good to 0.1 %
@@ -48,6 +57,50 @@ def photon_variance(
     counts /= np.float32(gain)
     counts += np.float32(noise**2)
     return np.asarray(counts, dtype=np.float32)
+
+
+def reference_variance(
+    noise: NDArray[np.float32],
+    pixels: NDArray[np.float32],
+    coverage: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    *,
+    depth: float,
+    gain: float,
+) -> NDArray[np.float32]:
+    """Variance of reference pixels, no more than four times what photons and depth explain.
+
+    A reference's noise map may hold the scatter of its members, which at a star is the
+    variety of their PSFs: the kernel takes that up, it is no noise of the mean, and it would
+    hide every star that varies.
+
+    Parameters
+    ----------
+    noise, pixels : ndarray of float32
+        Sigma and sky-subtracted pixels, reference ADU.
+    coverage, mask : ndarray of uint8
+        Frames behind each pixel, and mask bits; no data gives zero.
+    depth : float
+        Variance of blank sky times coverage, ADU^2.
+    gain : float
+        Electrons per reference ADU, at full coverage.
+
+    Returns
+    -------
+    ndarray of float32
+        ADU^2.
+
+    Examples
+    --------
+    >>> noise, pixels, one = np.float32([3, 90]), np.float32([0, 50]), np.ones(2, np.uint8)
+    >>> reference_variance(noise, pixels, one, 0 * one, depth=9.0, gain=2.0).tolist()
+    [9.0, 136.0]
+    """
+    good = ((mask & np.uint8(NODATA)) == 0) & np.isfinite(noise)
+    most = np.maximum(pixels, np.float32(0))
+    most *= np.float32(4 / gain)
+    most += np.float32(4 * depth) / np.maximum(coverage, np.uint8(1))
+    return np.asarray(np.minimum(np.where(good, noise, np.float32(0)) ** 2, most), dtype=np.float32)
 
 
 def correlation_factor(kernel: NDArray[np.float64], white: float = 0.0) -> float:
@@ -89,11 +142,36 @@ def correlation_factor(kernel: NDArray[np.float64], white: float = 0.0) -> float
     return float(np.sqrt(max((filtered * covariance).sum(), 0.0) / filtered[reach, reach]))
 
 
+def blank_noise(
+    science: NDArray[np.float32], reference: NDArray[np.float32], lost: NDArray[np.bool_], *, most: float
+) -> float:
+    """Sigma of the science pixels where the reference, which is deeper, shows no source.
+
+    A single frame's own noise holds the faint sources that a subtraction takes away: some
+    5 % in an ordinary field, 20 % where they crowd.
+
+    Parameters
+    ----------
+    science, reference : ndarray of float32, shape (H, W)
+        Sky-subtracted pixels.
+    lost : ndarray of bool, shape (H, W)
+        Pixels to leave out.
+    most : float
+        Noise of the science frame as measured alone, ADU: never exceeded.
+    """
+    good = ~sampled(lost)
+    values, deep = sampled(science)[good], sampled(reference)[good]
+    if values.size < 1000:
+        return most
+    low, high = np.quantile(deep, (0.05, 0.55))
+    _, sigma = clipped(values[(deep >= low) & (deep <= high)])
+    return min(sigma, most) if sigma > 0 else most
+
+
 def frame_sigma(pixels: NDArray[np.float32], mask: NDArray[np.uint8]) -> float:
     """Return the robust sigma of all unmasked pixels; of every k-th where there are many."""
-    step = _step(pixels.shape)
-    good = (mask.ravel()[::step] & np.uint8(NODATA | SATURATED)) == 0
-    return robust_sigma(pixels.ravel()[::step][good])
+    good = (sampled(mask) & np.uint8(NODATA | SATURATED)) == 0
+    return robust_sigma(sampled(pixels)[good])
 
 
 def blank_sky_ratio(
@@ -108,13 +186,17 @@ def blank_sky_ratio(
     float
         NaN when nothing is unmasked.
     """
-    step = _step(pixels.shape)
-    good = (mask.ravel()[::step] & np.uint8(NODATA | SATURATED | BAD)) == 0
-    values, sigma = pixels.ravel()[::step][good], noise.ravel()[::step][good]
+    good = (sampled(mask) & np.uint8(NODATA | SATURATED | BAD)) == 0
+    values, sigma = sampled(pixels)[good], sampled(noise)[good]
     if not len(sigma):
         return float("nan")
     blank = (sigma <= np.quantile(sigma, 0.6)) & (sigma > 0)
     return robust_sigma(values[blank] / sigma[blank]) if blank.any() else float("nan")
+
+
+def sampled(image: NDArray[Any]) -> NDArray[Any]:
+    """Every k-th pixel of an image, flat: about a million, the same ones of every image of a shape."""
+    return image.ravel()[:: _step(image.shape)]
 
 
 def _step(shape: tuple[int, ...]) -> int:

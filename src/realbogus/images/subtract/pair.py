@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from ...errors import SubtractionError
 from ..frame import BAD, NODATA, SATURATED, Frame
 from ..measure import Measurement, background
 from ..reference import Reference
+from .noise import blank_noise, reference_variance, sampled
 from .stars import Scale, Stars, match_stars, photometric_scale
 
 __all__ = ["Matched", "Method", "Pair", "prepare"]
@@ -30,7 +32,15 @@ class Pair:
     science_noise : float
         Sigma of one pixel of the science frame's blank sky, ADU.
     reference_noise : ndarray of float32, shape (H, W)
-        Sigma of each pixel of the reference, ADU.
+        Sigma of each pixel of the reference as its maker gave it, ADU.
+    coverage : ndarray of uint8, shape (H, W)
+        Frames behind each pixel of the reference.
+    reference_sky : float
+        Median sigma of the reference's pixels, ADU.
+    depth : float
+        Median of the reference's variance times coverage, ADU^2.
+    reference_gain : float
+        Electrons per ADU of the reference.
     gain : float
         Electrons per ADU of the science frame.
     science_fwhm, reference_fwhm : float
@@ -47,11 +57,23 @@ class Pair:
     reference_mask: NDArray[np.uint8]
     science_noise: float
     reference_noise: NDArray[np.float32]
+    coverage: NDArray[np.uint8]
+    reference_sky: float
+    depth: float
+    reference_gain: float
     gain: float
     science_fwhm: float
     reference_fwhm: float
     stars: Stars
     scale: Scale
+
+    def reference_variance(self, cut: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[np.float32]:
+        """Variance of the reference in the part of it that `cut` takes of an array, reference ADU^2."""
+        return reference_variance(
+            *(cut(a) for a in (self.reference_noise, self.reference, self.coverage, self.reference_mask)),
+            depth=self.depth,
+            gain=self.reference_gain,
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -136,12 +158,18 @@ def prepare(science: Frame, reference: Reference, science_m: Measurement) -> Pai
         )
     sky, _ = background(science.pixels, (science.mask & np.uint8(NODATA | SATURATED | BAD)) != 0)
     pixels = np.subtract(science.pixels, sky, out=sky)
+    good = sampled(reference.frame.mask) & np.uint8(NODATA) == 0
+    noise, coverage = sampled(reference.noise)[good], np.maximum(sampled(reference.coverage)[good], 1)
+    known = np.isfinite(noise)
+    reference_sky = float(np.median(noise[known])) if known.any() else 0.0
+    depth = float(np.median(noise[known].astype(np.float64) ** 2 * coverage[known])) if known.any() else 0.0
+    noise_s = blank_noise(pixels, reference.frame.pixels, lost, most=float(science_m.noise))
     stars = match_stars(
         science_m.stars[:, :2],
         pixels,
         reference.frame.pixels,
         lost,
-        noise=(float(science_m.noise), reference.noise),
+        noise=(noise_s, reference_sky),
         fwhm=max(fwhms),
     )
     return Pair(
@@ -149,8 +177,12 @@ def prepare(science: Frame, reference: Reference, science_m: Measurement) -> Pai
         reference=reference.frame.pixels,
         science_mask=science.mask,
         reference_mask=reference.frame.mask,
-        science_noise=float(science_m.noise),
+        science_noise=noise_s,
         reference_noise=reference.noise,
+        coverage=reference.coverage,
+        reference_sky=reference_sky,
+        depth=depth,
+        reference_gain=float(reference.frame.gain),
         gain=float(science.gain),
         science_fwhm=fwhms[0],
         reference_fwhm=fwhms[1],

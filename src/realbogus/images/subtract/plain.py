@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..frame import NODATA
 from .noise import photon_variance
 from .pair import Matched, Pair
 
@@ -27,8 +26,7 @@ def plain(pair: Pair, *, jobs: int = 1) -> Matched:
     scale = np.float32(pair.scale.value)
     model = pair.reference * scale
     variance = photon_variance(pair.science, model, pair.science_noise, pair.gain)
-    good = ((pair.reference_mask & np.uint8(NODATA)) == 0) & np.isfinite(pair.reference_noise)
-    variance += np.where(good, pair.reference_noise * scale, np.float32(0)) ** 2
+    variance += pair.reference_variance(lambda a: a) * scale**2
     return Matched(
         pixels=np.subtract(pair.science, model, out=model),
         noise=np.sqrt(variance, out=variance),

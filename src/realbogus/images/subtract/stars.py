@@ -61,7 +61,7 @@ def match_stars(
     reference: NDArray[np.float32],
     lost: NDArray[np.bool_],
     *,
-    noise: tuple[float, NDArray[np.float32]],
+    noise: tuple[float, float],
     fwhm: float,
     min_snr: float = 10.0,
 ) -> Stars:
@@ -78,8 +78,8 @@ def match_stars(
         Sky-subtracted pixels.
     lost : ndarray of bool, shape (H, W)
         True where a side has no data or is saturated; stars touching it are left out.
-    noise : (float, ndarray of float32)
-        Sigma of a science pixel and of every reference pixel, ADU.
+    noise : (float, float)
+        Sigma of a blank pixel of science frame and reference, ADU.
     fwhm : float
         The broader PSF size, pixels.
     min_snr : float
@@ -106,9 +106,7 @@ def match_stars(
         for side in (science, reference)
     )
     area = np.pi * radius**2 * (1 + radius**2 / (ring[1] ** 2 - ring[0] ** 2))
-    at = np.rint(y).astype(int), np.rint(x).astype(int)
-    error_s = noise[0] * np.sqrt(area)
-    error_r = np.nan_to_num(noise[1][at].astype(np.float64), posinf=0.0) * np.sqrt(area)
+    error_s, error_r = (sigma * np.sqrt(area) for sigma in noise)
     keep = (flux_s > min_snr * error_s) & (flux_r > min_snr * error_r)
     relative = np.hypot(error_s / np.where(keep, flux_s, 1.0), error_r / np.where(keep, flux_r, 1.0))
     order = np.flatnonzero(keep)[np.argsort(-flux_s[keep], kind="stable")]

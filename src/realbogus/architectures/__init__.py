@@ -1,0 +1,59 @@
+"""The table of networks: a name, the number of input planes and their side give a module.
+
+Every builder takes `(in_channels, size, **options)` and returns a module that turns planes
+(N, C, S, S) into one logit each, (N,) or (N, 1).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from ..errors import ConfigError
+from . import compact as _compact
+from . import residual as _residual
+from .table import ARCHITECTURES, Builder
+
+__all__ = ["ARCHITECTURES", "Builder", "build_network"]
+
+_FAMILIES = (_compact, _residual)
+
+
+def build_network(name: str | Builder, in_channels: int, size: int, **options: Any) -> nn.Module:
+    """Build the network called `name`, with random weights.
+
+    Parameters
+    ----------
+    name : str or callable
+        Name in the table, or a builder.
+    in_channels : int
+        Number of input planes.
+    size : int
+        Side of a plane, pixels.
+    **options
+        Options of the builder.
+
+    Raises
+    ------
+    UnknownNameError
+        No such architecture.
+    ConfigError
+        The builder does not know an option, or the plane is too small for it.
+
+    Examples
+    --------
+    >>> import torch
+    >>> network = build_network("compact", 2, 32).eval()
+    >>> network(torch.zeros(3, 2, 32, 32)).shape
+    torch.Size([3])
+    """
+    builder = ARCHITECTURES.resolve(name)
+    if in_channels < 1:
+        raise ConfigError(f"a network of {in_channels} input planes: it needs at least one")
+    try:
+        return builder(in_channels, size, **options)
+    except TypeError as error:
+        raise ConfigError(
+            f"architecture {name!r} does not take the options {sorted(options)}: {error}"
+        ) from error

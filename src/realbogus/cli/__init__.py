@@ -1,0 +1,63 @@
+"""The command line: `realbogus VERB ...`, one verb for every stage and `night` for all of them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from jsonargparse import ArgumentParser
+from rich.console import Console
+
+from .. import __version__
+from ..errors import RealbogusError
+from . import images, learning, nights
+from .verb import Verb
+
+__all__ = ["main", "parser"]
+
+VERBS: tuple[Verb, ...] = (*nights.VERBS, *images.VERBS, *learning.VERBS)
+
+
+def parser() -> ArgumentParser:
+    """Build the parser of every verb.
+
+    Examples
+    --------
+    >>> options = parser().parse_args(["night", "frames", "-o", "out", "--inject-snr", "10", "50"])
+    >>> options.night.inject_snr
+    [10.0, 50.0]
+    """
+    top = ArgumentParser(
+        prog="realbogus",
+        description="Decide which detections in astronomical difference images are real.",
+        version=__version__,
+    )
+    verbs = top.add_subcommands(required=True, dest="verb")
+    for verb in VERBS:
+        sub = ArgumentParser(description=verb.help)
+        sub.add_argument("--config", action="config", help="read options from a YAML or JSON file")
+        verb.arguments(sub)
+        verbs.add_subcommand(verb.name, sub, help=verb.help)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit status: 0 done, 1 could not be done, 2 wrong usage, 130 interrupted."""
+    options = parser().parse_args(None if arguments is None else list(arguments))
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    errors = Console(stderr=True)
+    verb = next(verb for verb in VERBS if verb.name == options.verb)
+    try:
+        verb.run(options[options.verb], Console(), errors)
+    except RealbogusError as error:
+        errors.print("[bold red]error:[/]", end=" ")
+        errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        errors.print("interrupted; the same command carries on where this one stopped")
+        return 130
+    except BrokenPipeError:  # the reader of our output went away, which is its right
+        sys.stderr.close()
+        return 0
+    return 0

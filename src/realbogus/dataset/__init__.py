@@ -1,0 +1,1 @@
+"""Stamp sets for learning: assembled with labels, and split without leakage."""

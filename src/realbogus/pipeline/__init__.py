@@ -1,0 +1,1 @@
+"""A night from frames to a ranked, calibrated, explained candidate list."""

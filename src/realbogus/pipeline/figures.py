@@ -1,0 +1,445 @@
+"""The pictures of a night's report: charts, and how they become SVG.
+
+Chart functions draw on the matplotlib Axes they are given and return them; nothing here
+touches pyplot or any global state that outlives a call. `svg` turns a finished chart into
+inline SVG whose colours are CSS variables, so one chart serves a light and a dark page.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any, cast
+
+import matplotlib as mpl
+import numpy as np
+from astropy.table import Table
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
+from numpy.typing import ArrayLike, NDArray
+
+from .terminal import numbers, words
+
+__all__ = [
+    "candidate_map",
+    "completeness_curve",
+    "frame_quality",
+    "new_axes",
+    "score_histogram",
+    "svg",
+    "wilson_interval",
+]
+
+#: Colours of the light theme; `svg` turns each into the CSS variable of its name.
+COLOURS = {
+    "ink": "#18222d",
+    "muted": "#586572",
+    "line": "#dfe4e9",
+    "accent": "#1c629c",
+    "warm": "#b8560b",
+    "faint": "#9fb4c8",
+}
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",  # text stays text: small, searchable, in the page's own font
+    "svg.hashsalt": "realbogus",
+    "font.size": 9.5,
+    "text.color": COLOURS["ink"],
+    "text.parse_math": False,
+    "axes.unicode_minus": True,
+    "axes.edgecolor": COLOURS["muted"],
+    "axes.labelcolor": COLOURS["muted"],
+    "axes.linewidth": 0.7,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.labelsize": 9.5,
+    "grid.color": COLOURS["line"],
+    "grid.linewidth": 0.7,
+    "xtick.color": COLOURS["muted"],
+    "ytick.color": COLOURS["muted"],
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+}
+#: Titles, columns and units of the four panels of `frame_quality`.
+QUALITY = (
+    ("PSF width", "fwhm", "FWHM (px)"),
+    ("Noise of the sky", "noise", "sigma (ADU)"),
+    ("Detections", "detections", "per frame"),
+    ("Above threshold", "above_threshold", "per frame"),
+)
+_COUNTS = ("detections", "above_threshold")
+
+
+def new_axes(width: float = 5.6, height: float = 3.2, *, fixed: bool = False) -> Axes:
+    """Return empty Axes in the report's style, on a transparent Figure of its own (inches).
+
+    With `fixed` the frame of the chart does not give way to its labels, so that charts set
+    side by side or one below the other line up.
+    """
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout=None if fixed else "constrained")
+        axes = figure.add_subplot()
+        if fixed:
+            figure.subplots_adjust(left=0.12, right=0.985, bottom=0.24, top=0.86)
+    figure.patch.set_visible(False)
+    axes.patch.set_visible(False)
+    return axes
+
+
+def svg(axes: Axes, name: str) -> str:
+    """Render the Figure of `axes` as SVG for inlining in HTML.
+
+    Parameters
+    ----------
+    axes : Axes
+        Any Axes of the figure.
+    name : str
+        Put before every id, so that several charts can live in one page.
+
+    Returns
+    -------
+    str
+        One `<svg>` element without width, height, metadata or any address; the colours of
+        `COLOURS` have become `var(--name)`.
+
+    Examples
+    --------
+    >>> text = svg(score_histogram(new_axes(), [0.1, 0.9], threshold=0.5), "scores")
+    >>> text.startswith("<svg"), "http" in text, "var(--accent)" in text
+    (True, False, True)
+    """
+    buffer = io.StringIO()
+    figure = cast(Figure, axes.figure)
+    with mpl.rc_context(_STYLE):
+        empty = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(buffer, format="svg", dpi=160, metadata=empty)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.S)
+    text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text).replace("xlink:href", "href")
+    text = re.sub(r"^<svg [^>]*>", lambda m: re.sub(r' (width|height|version)="[^"]*"', "", m[0]), text)
+    used = set(re.findall(r'(?:url\(#|<use href="#)([^)"]+)', text))
+    text = re.sub(r' id="([^"]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", text)
+    text = text.replace("url(#", f"url(#{name}-").replace('<use href="#', f'<use href="#{name}-')
+    text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
+    for variable, colour in COLOURS.items():
+        text = text.replace(colour, f"var(--{variable})")
+    return re.sub(r"\s*\n\s*", "\n", text).strip()
+
+
+def score_histogram(
+    ax: Axes, scores: ArrayLike, *, threshold: float, injected: ArrayLike | None = None, bins: int = 40
+) -> Axes:
+    """Draw how many detections have which score, on a logarithmic count axis.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    scores : array_like of float, shape (N,)
+        Scores in [0, 1]; NaN (unscored) is left out.
+    threshold : float
+        Drawn as a vertical line.
+    injected : array_like of bool, shape (N,), optional
+        Which rows are synthetic; they are drawn as an outline of their own.
+
+    Examples
+    --------
+    >>> ax = score_histogram(new_axes(), [0.1, 0.2, 0.9], threshold=0.5)
+    >>> ax.get_xlabel()
+    'score'
+    """
+    values = np.asarray(scores, dtype=float)
+    synthetic = np.zeros(values.shape, bool) if injected is None else np.asarray(injected, dtype=bool)
+    finite = np.isfinite(values)
+    edges = np.linspace(0, 1, bins + 1)
+    natural = np.histogram(values[finite & ~synthetic], edges)[0]
+    ax.set_yscale("log")
+    ax.stairs(natural, edges, baseline=0.5, fill=True, color=COLOURS["accent"], alpha=0.8, label="natural")
+    top = max(int(natural.max(initial=0)), 1)
+    if synthetic.any():
+        planted = np.histogram(values[finite & synthetic], edges)[0]
+        # an outline, not a second fill: told apart without colour
+        ax.stairs(planted, edges, baseline=0.5, color=COLOURS["warm"], linewidth=1.6, label="injected")
+        top = max(top, int(planted.max()))
+    ax.axvline(threshold, color=COLOURS["ink"], linewidth=1, linestyle=(0, (4, 3)))
+    side = "right" if threshold > 0.5 else "left"
+    ax.annotate(
+        f"threshold {threshold:.3g}",
+        (threshold, 1.0),
+        (-5 if side == "right" else 5, -2),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        ha=side,
+        va="top",
+        fontsize=9,
+        color=COLOURS["ink"],
+    )
+    ax.set(xlim=(0, 1), ylim=(0.5, 4.0 * top), xlabel="score", ylabel="detections per bin")
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}" if v >= 1 else ""))
+    ax.yaxis.set_minor_locator(mpl.ticker.NullLocator())
+    ax.grid(visible=False, axis="x")
+    if synthetic.any():
+        _legend(ax, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, ncols=2)
+    return ax
+
+
+def frame_quality(axes: Sequence[Axes], frames: Table) -> Sequence[Axes]:
+    """Draw PSF width, noise, detections and candidates of every frame through the night.
+
+    Parameters
+    ----------
+    axes : sequence of 4 Axes
+        One for each of `QUALITY`; they may belong to different figures.
+    frames : Table
+        With `mjd`, `status` and the columns of `QUALITY`; failed frames carry NaN or -1 and
+        are marked by a cross on the axis.
+
+    Notes
+    -----
+    The abscissa is UTC when every used frame has a time and all lie within 36 hours, else
+    the number of the frame.
+    """
+    failed = np.array([status == "failed" for status in words(frames, "status")], dtype=bool)
+    where, is_time = _abscissa(numbers(frames, "mjd"), failed)
+    for ax, (title, column, label) in zip(axes, QUALITY, strict=True):
+        values = numbers(frames, column)
+        good = ~failed & np.isfinite(values)
+        ax.plot(where[good], values[good], color=COLOURS["faint"], linewidth=0.9, zorder=2)
+        ax.plot(where[good], values[good], "o", color=COLOURS["accent"], markersize=3, zorder=3)
+        if failed.any():
+            ax.plot(
+                where[failed],
+                np.full(int(failed.sum()), 0.03),
+                "x",
+                transform=ax.get_xaxis_transform(),
+                color=COLOURS["warm"],
+                markersize=5.5,
+                markeredgewidth=1.5,
+                clip_on=False,
+                zorder=4,
+            )
+        if good.any():
+            low, high = float(values[good].min()), float(values[good].max())
+            reach = max(high - low, 0.1 * abs(high), 1e-6)
+            # counts start at zero; the crosses of failed frames want room below
+            ax.set_ylim(-0.11 * max(high, 1) if column in _COUNTS else low - 0.2 * reach, high + 0.12 * reach)
+        ax.set_title(title, loc="left", fontsize=10, color=COLOURS["ink"])
+        ax.set_ylabel(label)
+        ticks = MaxNLocator(4, integer=column in _COUNTS, min_n_ticks=2, steps=[1, 2, 5, 10])
+        ax.yaxis.set_major_locator(ticks)
+        ax.set_xlabel("UTC" if is_time else "frame number")
+        if is_time:
+            span = float(np.nanmax(where) - np.nanmin(where))
+            step = next((s for s in (1 / 12, 1 / 6, 0.25, 0.5, 1, 2, 3) if span / s <= 6.5), 6)
+            ax.xaxis.set_major_locator(MultipleLocator(step))
+            ax.xaxis.set_major_formatter(FuncFormatter(_clock))
+        else:
+            ax.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+        ax.grid(visible=False, axis="x")
+    return axes
+
+
+def candidate_map(
+    ax: Axes,
+    across: ArrayLike,
+    up: ArrayLike,
+    scores: ArrayLike,
+    real: ArrayLike,
+    *,
+    threshold: float,
+    sky: bool = False,
+    links: Sequence[str | None] | None = None,
+) -> Axes:
+    """Draw where detections lie: candidates coloured by score, everything else in grey.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    across, up : array_like of float, shape (N,)
+        Pixel coordinates x and y, or right ascension and declination (degrees) with `sky`.
+    scores : array_like of float, shape (N,)
+        NaN where unscored.
+    real : array_like of bool, shape (N,)
+        Which reached the threshold.
+    threshold : float
+        Lower end of the colour scale.
+    sky : bool
+        East to the left, and right ascension shrunk by the cosine of the declination.
+    links : sequence of str or None, optional
+        Address each candidate's mark links to.
+    """
+    x, y = np.array(across, dtype=float), np.asarray(up, dtype=float)
+    values, chosen = np.asarray(scores, dtype=float), np.asarray(real, dtype=bool)
+    placed = np.isfinite(x) & np.isfinite(y)
+    if sky and placed.any():
+        centre = float(np.degrees(np.angle(np.exp(1j * np.radians(x[placed])).mean())))
+        x = centre + (x - centre + 180.0) % 360.0 - 180.0  # a field across 0h stays in one piece
+    grey, marks = placed & ~chosen, np.flatnonzero(placed & chosen)
+    # one bitmap instead of thousands of SVG elements, in a grey that reads on light and dark
+    small: dict[str, Any] = {"markersize": 2.6, "markeredgewidth": 0, "rasterized": True}
+    ax.plot(x[grey], y[grey], ".", color="#8a97a5", alpha=0.4, **small)
+    marks = marks[np.argsort(values[marks])]
+    floor = min(threshold, 0.99)
+    points = ax.scatter(
+        x[marks],
+        y[marks],
+        c=values[marks],
+        s=26,
+        cmap="cividis",
+        vmin=floor,
+        vmax=1.0,
+        edgecolors=COLOURS["ink"],
+        linewidths=0.6,
+        zorder=3,
+    )
+    if links is not None:
+        points.set_urls([links[int(row)] for row in marks])
+    if len(marks):
+        bar = ax.figure.colorbar(points, ax=ax, shrink=0.7, aspect=26, pad=0.02)
+        if bar.solids is not None:
+            bar.solids.set_rasterized(True)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(length=0, colors=COLOURS["muted"], labelsize=9)
+        bar.set_label("score", color=COLOURS["muted"], fontsize=9.5)
+        bar.locator = MaxNLocator(4)
+        bar.update_ticks()
+    if sky:
+        ax.set(xlabel="right ascension (deg)", ylabel="declination (deg)")
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v % 360.0:.8g}"))
+        ax.ticklabel_format(axis="y", useOffset=False)
+        ax.invert_xaxis()
+        middle = float(np.median(y[placed])) if placed.any() else 0.0
+        ax.set_aspect(1.0 / max(np.cos(np.radians(middle)), 0.01), adjustable="box")
+    else:
+        ax.set(xlabel="x (px)", ylabel="y (px)")
+        ax.set_aspect("equal", adjustable="box")
+    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    return ax
+
+
+def completeness_curve(
+    ax: Axes,
+    low: ArrayLike,
+    high: ArrayLike,
+    n: ArrayLike,
+    detected: ArrayLike,
+    found: ArrayLike,
+    *,
+    quantity: str = "S/N",
+) -> Axes:
+    """Draw the share of injected sources that came back, with 95 % Wilson intervals.
+
+    Parameters
+    ----------
+    ax : Axes
+        Where to draw.
+    low, high : array_like of float, shape (B,)
+        Edges of the bins.
+    n, detected, found : array_like of int, shape (B,)
+        Injected; of those detected; of those detected and above the threshold.
+    quantity : str
+        What the bins are of; "magnitude" puts bright to the left as it comes.
+
+    Examples
+    --------
+    >>> ax = completeness_curve(new_axes(), [5, 10], [10, 20], [20, 20], [12, 20], [9, 19])
+    >>> ax.get_xlabel(), len(ax.containers)
+    ('S/N', 2)
+    """
+    low, high = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
+    total = np.asarray(n, dtype=float)
+    middle = 0.5 * (low + high)
+    series = ((detected, "detected", "s", "muted", -1), (found, "found (above threshold)", "o", "accent", 1))
+    for counts, label, marker, colour, side in series:
+        k, kept = np.asarray(counts, dtype=float), total > 0
+        share = k[kept] / total[kept]
+        lower, upper = wilson_interval(k[kept], total[kept])
+        where = middle[kept] + side * 0.04 * (high - low)[kept]  # the two do not hide each other
+        ax.errorbar(
+            where,
+            share,
+            yerr=np.clip([share - lower, upper - share], 0, None),
+            color=COLOURS[colour],
+            marker=marker,
+            markersize=5,
+            markerfacecolor=COLOURS[colour] if side > 0 else "none",
+            linewidth=1.3 if side > 0 else 1.0,
+            linestyle="-" if side > 0 else (0, (4, 2)),
+            elinewidth=0.9,
+            label=label,
+        )
+    for where, number in zip(middle, total, strict=True):
+        ax.annotate(
+            f"{number:,.0f}",
+            (where, 1.0),
+            (0, 3),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+            color=COLOURS["muted"],
+        )
+    ax.set(ylim=(0, 1.03), xlabel=quantity, ylabel="share of injected")
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f} %"))
+    _legend(ax, loc="lower right", bbox_to_anchor=(1, 0.08))
+    return ax
+
+
+def wilson_interval(k: ArrayLike, n: ArrayLike, z: float = 1.959964) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the Wilson score interval of k successes in n trials (Wilson 1927).
+
+    Parameters
+    ----------
+    k, n : array_like, shape (B,)
+        Successes and trials, n > 0.
+    z : float
+        Normal quantile; the default gives 95 %.
+
+    Returns
+    -------
+    tuple of ndarray
+        Lower and upper end, shape (B,).
+
+    Examples
+    --------
+    >>> low, high = wilson_interval(9, 10)
+    >>> round(float(low), 3), round(float(high), 3)
+    (0.596, 0.982)
+    """
+    successes, trials = np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    share, extra = successes / trials, z * z / trials
+    centre = (share + 0.5 * extra) / (1.0 + extra)
+    half = z / (1.0 + extra) * np.sqrt(share * (1.0 - share) / trials + 0.25 * extra / trials)
+    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+
+
+def _legend(ax: Axes, **where: Any) -> None:
+    ax.legend(frameon=False, fontsize=9, labelcolor=COLOURS["ink"], handlelength=1.6, **where)
+
+
+def _abscissa(mjd: NDArray[np.float64], failed: NDArray[np.bool_]) -> tuple[NDArray[np.float64], bool]:
+    """Return hours since the first midnight where times allow it, else numbers from 1.
+
+    A failed frame without a time is put between its neighbours if frames come in order of
+    time, else nowhere (NaN).
+    """
+    order = np.arange(1.0, len(mjd) + 1.0)
+    timed = np.isfinite(mjd)
+    if not timed.any() or not timed[~failed].all() or np.ptp(mjd[timed]) >= 1.5:
+        return order, False
+    hours = (mjd - np.floor(mjd[timed].min())) * 24.0
+    if not timed.all() and (np.diff(hours[timed]) >= 0).all():
+        hours = np.interp(order, order[timed], hours[timed])
+    return hours, True
+
+
+def _clock(hours: float, _: int | None = None) -> str:
+    minutes = round(hours * 60.0)
+    return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"

@@ -1,0 +1,342 @@
+"""The night's report: one HTML page that needs nothing but itself.
+
+Everything that came from outside (frame names, reasons, flags, names of known objects) is
+escaped by the template engine, and a content security policy in the page forbids any
+script but the page's own and any address but inline images.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import math
+import os
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import Angle
+from astropy.table import Table
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.colors import LinearSegmentedColormap
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import InputError, OutputError
+from . import figures
+from .terminal import numbers, ranked_table, words
+
+__all__ = ["ranked_table", "triptych_png", "write_report"]
+
+_LEVELS = 112
+_NO_DATA, _STRIPE, _GAP = 2 * _LEVELS, 2 * _LEVELS + 1, 255
+#: Columns of gap between two panels of a triptych.
+GAP_PX = 2
+#: The difference panel runs from minus to plus so many sigma.
+DIFFERENCE_SIGMA = 8.0
+#: Keys of the summary that have a place of their own on the page.
+_PLACED = {
+    "frames", "detections", "scored", "unscored", "above_threshold", "threshold", "model", "model_version",
+    "seconds", "peak_rss_mb", "telescope", "method", "reference", "injected", "natural", "calibration",
+    "warnings", "realbogus", "version", "command", "settings",
+}  # fmt: skip
+
+
+def write_report(
+    path: Path | str,
+    *,
+    summary: Mapping[str, Any],
+    candidates: Table,
+    triptychs: NDArray[np.float32],
+    triptych_rows: NDArray[np.int64],
+    frames: Table,
+    completeness: Table | None,
+) -> Path:
+    """Write the report of a night as one self-contained HTML page.
+
+    Parameters
+    ----------
+    path : path
+        The page to write; replaced whole or not at all.
+    summary : mapping
+        The content of `summary.json`. What it lacks is left out of the page.
+    candidates : Table, N rows
+        All detections of the night (`score` masked or NaN where unscored). May be empty.
+    triptychs : ndarray of float32, shape (M, 3, S, S)
+        Science, reference and difference, ADU, NaN where there is no data.
+    triptych_rows : ndarray of int, shape (M,)
+        Row in `candidates` of each triptych, best first.
+    frames : Table
+        One row a frame, in the order of the night.
+    completeness : Table or None
+        Bins of injected sources: `snr_lo`, `snr_hi` (or `mag_lo`, `mag_hi`), `n`,
+        `detected`, `found`. With None, `summary["injected"]["bins"]` is used if there.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    InputError
+        Triptychs and rows do not fit each other or the candidates.
+    OutputError
+        The page cannot be written.
+    """
+    path = Path(path)
+    rows = np.asarray(triptych_rows, dtype=np.int64)
+    images = np.asarray(triptychs, dtype=np.float32)
+    if len(images) != len(rows) or (len(images) and (images.ndim != 4 or images.shape[1] != 3)):
+        raise InputError(
+            f"{len(rows)} rows for triptychs of shape {images.shape}; expected (M, 3, S, S) with one row each"
+        )
+    if len(rows) and (rows.min() < 0 or rows.max() >= len(candidates)):
+        raise InputError(f"triptych_rows run {rows.min()} to {rows.max()}, but there are {len(candidates)} candidates")
+    environment = Environment(
+        loader=PackageLoader("realbogus.pipeline", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(count=_count, fixed=_fixed, csp_hash=_csp_hash)
+    text = environment.get_template("report.html.j2").render(
+        summary=summary,
+        candidates_total=len(candidates),
+        cards=_cards(candidates[rows], images) if len(rows) else [],
+        stamp_size=images.shape[-1] if len(images) else 64,
+        gap=GAP_PX,
+        hatched=bool(np.isnan(images).any()),
+        difference_sigma=DIFFERENCE_SIGMA,
+        when=_when(numbers(frames, "mjd")),
+        frames=_frames(frames),
+        failed=dict(summary.get("frames", {}).get("failed", {})),
+        settings=_settings(summary),
+        one_a_source=len(set(words(candidates[rows], "source"))) == len(rows) if len(rows) else False,
+        charts=_charts(summary, candidates, rows, frames, completeness),
+    )
+    scratch = path.with_name(path.name + ".part")
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        os.replace(scratch, path)
+    except OSError as error:
+        raise OutputError(f"cannot write the report: {error}; choose a folder you may write") from error
+    return path
+
+
+def triptych_png(panels: NDArray[np.float32], noise: float = math.nan) -> bytes:
+    """Render science, reference and difference side by side as one PNG of palette colours.
+
+    Row 0 is at the bottom, as in every FITS viewer. Science and reference lose their own
+    median and share one asinh stretch; the difference runs from -8 to +8 sigma through
+    black, negative blue, positive orange (told apart by colour-blind readers). Pixels
+    without data are hatched.
+
+    Parameters
+    ----------
+    panels : ndarray of float32, shape (3, S, S)
+        ADU; NaN where there is no data.
+    noise : float
+        Sigma of the difference, ADU; estimated from the stamp where not finite.
+
+    Examples
+    --------
+    >>> triptych_png(np.zeros((3, 64, 64), "float32"))[1:4]
+    b'PNG'
+    """
+    size = panels.shape[-1]
+    sigma = _sigma(panels[0])
+    flat = [panel - _median(panel) for panel in panels[:2]]
+    both = np.concatenate([panel[np.isfinite(panel)] for panel in flat])
+    low = -1.5 * sigma
+    high = max(float(np.percentile(both, 99.8)) if both.size else 0.0, 8.0 * sigma)
+
+    def stretch(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        soft = 3.0 * sigma
+        scaled: NDArray[np.float32] = np.arcsinh((values - low) / soft) / np.arcsinh((high - low) / soft)
+        return scaled
+
+    noise = noise if math.isfinite(noise) and noise > 0 else _sigma(panels[2])
+    shares = [stretch(flat[0]), stretch(flat[1]), 0.5 + 0.5 * panels[2] / (DIFFERENCE_SIGMA * noise)]
+    canvas = np.full((size, 3 * size + 2 * GAP_PX), _GAP, dtype=np.uint8)
+    y, x = np.mgrid[:size, :size]
+    hatch = np.where((x + y) % 6 < 2, _STRIPE, _NO_DATA)
+    for place, share in enumerate(shares):
+        level = np.clip(np.nan_to_num(share), 0, 1) * (_LEVELS - 1) + (_LEVELS if place == 2 else 0)
+        panel = np.where(np.isfinite(panels[place]), np.round(level), hatch).astype(np.uint8)
+        start = place * (size + GAP_PX)
+        canvas[:, start : start + size] = panel[::-1]
+    picture = Image.fromarray(canvas)
+    picture.putpalette(_palette())
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", optimize=True, transparency=_GAP)
+    return buffer.getvalue()
+
+
+def _palette() -> list[int]:
+    # dark through the noise, so that what stands out of it shows
+    stops = [(0, "#d3ecff"), (0.22, "#3b8fe0"), (0.5, "#07090c"), (0.78, "#e07f1c"), (1, "#ffeacb")]
+    diverging = LinearSegmentedColormap.from_list("difference", stops)
+    grey = LinearSegmentedColormap.from_list("sky", ["#07090c", "#8b929b", "#ffffff"])
+    steps = np.linspace(0, 1, _LEVELS)
+    colours = np.zeros((256, 3))
+    colours[:_LEVELS], colours[_LEVELS : 2 * _LEVELS] = grey(steps)[:, :3], diverging(steps)[:, :3]
+    colours[_NO_DATA], colours[_STRIPE] = (0.24, 0.27, 0.31), (0.33, 0.36, 0.40)
+    return [int(v) for v in np.round(colours * 255).ravel()]
+
+
+def _median(values: NDArray[np.float32]) -> float:
+    finite = values[np.isfinite(values)]
+    return float(np.median(finite)) if finite.size else 0.0
+
+
+def _sigma(values: NDArray[np.float32]) -> float:
+    """Return a robust sigma that is never zero, whatever comes."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 1.0
+    mad = 1.4826 * float(np.median(np.abs(finite - _median(finite))))
+    return mad or float(finite.std()) or 1.0
+
+
+def _cards(shown: Table, images: NDArray[np.float32]) -> list[dict[str, Any]]:
+    """Return what the template shows of each candidate, in the order of the table."""
+    measures = "score snr flux x y ra dec mjd missing noise sign fwhm epochs real injected detector_fixed"
+    number = {name: numbers(shown, name).tolist() for name in measures.split()}
+    text = {name: words(shown, name) for name in ("id", "source", "frame", "known", "flag_names")}
+    cards = []
+    for i, image in enumerate(images):
+        card: dict[str, Any] = {name: column[i] for name, column in (number | text).items()}
+        card |= {name: card[name] == 1 for name in ("real", "injected")}
+        flags = [word.strip().replace("_", " ") for word in card["flag_names"].split(",") if word.strip()]
+        if card["detector_fixed"] == 1 and "detector-fixed" not in flags:
+            flags.append("detector-fixed")
+        card |= {
+            "rank": i + 1,
+            "flags": flags,
+            "sexagesimal": _sexagesimal(card["ra"], card["dec"]),
+            "time": _clock(card["mjd"]),
+            "image": base64.b64encode(triptych_png(image, card["noise"])).decode(),
+        }
+        cards.append(card)
+    return cards
+
+
+def _settings(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Return all choices that have no other place on the page, as text."""
+    found: dict[str, Any] = {k: v for k, v in summary.items() if isinstance(v, str | int | float)}
+    found |= summary.get("settings") or {}
+    return {
+        name.replace("_", " "): _word(value)
+        for name, value in found.items()
+        if name not in _PLACED and value is not None
+    }
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return " ".join(map(_word, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _frames(frames: Table) -> list[dict[str, Any]]:
+    """Return the rows of the table of frames; what a failed frame lacks is NaN."""
+    measures = "mjd fwhm sky noise ellipticity stars residual_px noise_ratio kernel_stars detections"
+    number = {name: numbers(frames, name).tolist() for name in (*measures.split(), "above_threshold")}
+    text = {name: words(frames, name) for name in ("frame", "status", "reason", "convolved")}
+    rows = [{name: column[i] for name, column in (number | text).items()} for i in range(len(frames))]
+    for row in rows:
+        row["failed"], row["time"] = row["status"] == "failed", _clock(row["mjd"])
+        if row["failed"]:
+            row |= {name: math.nan for name in number if row[name] == -1}
+    return rows
+
+
+def _charts(
+    summary: Mapping[str, Any],
+    candidates: Table,
+    rows: NDArray[np.int64],
+    frames: Table,
+    completeness: Table | None,
+) -> dict[str, Any]:
+    """Draw what there is something to draw for; the rest is left out."""
+    charts: dict[str, Any] = {}
+    scores, real = numbers(candidates, "score"), numbers(candidates, "real") == 1
+    threshold = float(summary.get("threshold", 0.5))
+    if np.isfinite(scores).any():
+        ax, injected = figures.new_axes(5.6, 4.4), numbers(candidates, "injected") == 1
+        figures.score_histogram(ax, scores, threshold=threshold, injected=injected)
+        charts["scores"] = Markup(figures.svg(ax, "scores"))
+    if len(candidates):
+        ra, dec = numbers(candidates, "ra"), numbers(candidates, "dec")
+        sky = bool(np.isfinite(ra + dec).all())
+        across, up = (ra, dec) if sky else (numbers(candidates, "x"), numbers(candidates, "y"))
+        links: list[str | None] = [None] * len(candidates)
+        for place, row in enumerate(rows, start=1):
+            links[row] = f"#candidate-{place}"
+        ax = figures.new_axes(5.6, 4.4)
+        figures.candidate_map(ax, across, up, scores, real, threshold=threshold, sky=sky, links=links)
+        charts["map"], charts["map_is_sky"] = Markup(figures.svg(ax, "map")), sky
+    if any(status != "failed" for status in words(frames, "status")):
+        panels = [figures.new_axes(5.6, 2.1, fixed=True) for _ in figures.QUALITY]
+        figures.frame_quality(panels, frames)
+        charts["quality"] = [
+            (title, Markup(figures.svg(ax, f"quality{i}")))
+            for i, (ax, (title, _, _)) in enumerate(zip(panels, figures.QUALITY, strict=True))
+        ]
+    bins = completeness
+    if bins is None:
+        bins = Table(rows=(summary.get("injected") or {}).get("bins") or None)
+    if len(bins):
+        kind, label = ("snr", "S/N") if "snr_lo" in bins.colnames else ("mag", "magnitude")
+        columns = [numbers(bins, name) for name in (f"{kind}_lo", f"{kind}_hi", "n", "detected", "found")]
+        ax = figures.completeness_curve(figures.new_axes(), *columns, quantity=label)
+        charts["completeness"] = Markup(figures.svg(ax, "completeness"))
+        charts["bins"], charts["quantity"] = np.transpose(columns).tolist(), label
+    return charts
+
+
+def _sexagesimal(ra: float, dec: float) -> str:
+    if not (math.isfinite(ra) and math.isfinite(dec)):
+        return ""
+    hours = Angle(ra % 360.0, u.deg).to_string(unit=u.hourangle, sep=":", precision=2, pad=True)
+    return f"{hours} {Angle(dec, u.deg).to_string(sep=':', precision=1, pad=True, alwayssign=True)}"
+
+
+def _moment(mjd: float) -> datetime | None:
+    """Return the UTC of a Modified Julian Date; None for one outside the years 1900 to 2100."""
+    return datetime(1858, 11, 17) + timedelta(days=mjd) if 15020 < mjd < 88069 else None
+
+
+def _clock(mjd: float) -> str:
+    moment = _moment(mjd)
+    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else ""
+
+
+def _when(mjd: NDArray[np.float64]) -> str:
+    moments = sorted(m for m in map(_moment, mjd.tolist()) if m)
+    if not moments:
+        return ""
+    first, last = moments[0], moments[-1]
+    end = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M}"
+    return f"{first:%Y-%m-%d %H:%M} – {end} UTC"
+
+
+def _count(value: Any) -> str:
+    return f"{int(value):,}" if value is not None and math.isfinite(value) else "–"
+
+
+def _fixed(value: Any, places: int = 2) -> str:
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:,.{places}f}".replace("-", "\u2212")
+
+
+def _csp_hash(script: str) -> str:
+    return "'sha256-" + base64.b64encode(hashlib.sha256(str(script).encode()).digest()).decode() + "'"

@@ -1,0 +1,118 @@
+"""What a night is asked to do, checked before anything starts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ..errors import ConfigError, InputError, OutputError
+from ..images.detect import DETECTORS
+from ..images.subtract import METHODS
+from ..images.telescope import telescope
+
+__all__ = ["FORMATS", "NightSettings", "prepare_output"]
+
+#: Formats that candidates can be written in beside Parquet.
+FORMATS = ("csv", "ecsv", "votable", "reg")
+
+
+@dataclass(frozen=True)
+class NightSettings:
+    """Every choice that changes what a night finds.
+
+    Parameters
+    ----------
+    telescope : str
+        Name of a profile, or path of a TOML file.
+    method, detector : str
+        Subtraction method and detector.
+    detection_threshold : float
+        In units of the true noise of the difference.
+    min_area : int or None
+        Connected pixels a detection needs; None goes by the PSF's size.
+    members : int
+        Frames that a reference is made of, at most.
+    reference : str or None
+        Path of a reference image; None builds one from the night.
+    inject : int
+        Synthetic sources put into every frame.
+    inject_snr : (float, float)
+        Range of their S/N, drawn log-uniformly.
+    seed : int
+        Of everything random.
+    calibrate : bool
+        Set the threshold from injections into the night's own frames.
+    completeness : float
+        Share of detected injections that the calibrated threshold keeps.
+    triptychs : bool
+        Keep science and reference beside the difference in every stamp of the output.
+
+    Raises
+    ------
+    ConfigError
+        A value is impossible.
+    UnknownNameError
+        A telescope, method or detector is in no table.
+    """
+
+    telescope: str = "generic"
+    method: str = "alard-lupton"
+    detector: str = "sep"
+    detection_threshold: float = 2.5
+    min_area: int | None = None
+    members: int = 12
+    reference: str | None = None
+    inject: int = 0
+    inject_snr: tuple[float, float] = (5.0, 50.0)
+    seed: int = 0
+    calibrate: bool = False
+    completeness: float = 0.97
+    triptychs: bool = False
+
+    def __post_init__(self) -> None:
+        telescope(self.telescope)
+        METHODS.resolve(self.method)
+        DETECTORS.resolve(self.detector)
+        low, high = self.inject_snr
+        if not 0 < low < high:
+            raise ConfigError(f"inject-snr {low:g} {high:g}: give two rising numbers above zero")
+        if self.inject < 0:
+            raise ConfigError(f"inject {self.inject}: give the number of sources a frame, 0 or more")
+        if not 0 < self.completeness < 1:
+            raise ConfigError(f"completeness {self.completeness:g}: give a share between 0 and 1, for example 0.97")
+        if self.detection_threshold <= 0 or (self.min_area is not None and self.min_area < 1) or self.members < 1:
+            raise ConfigError(
+                f"detection threshold {self.detection_threshold:g}, min area {self.min_area} and "
+                f"members {self.members} must all be above zero"
+            )
+        if self.reference is not None and not Path(self.reference).is_file():
+            raise InputError(f"reference {self.reference} is no file: give the path of a FITS image")
+
+    def fingerprint(self, frames: Sequence[Path], model: str) -> str:
+        """Name of this very job: what must agree for work done before to be used again."""
+        stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in frames]
+        text = json.dumps([asdict(self), stats, model], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def prepare_output(folder: Path) -> Path:
+    """Make `folder` and prove that it can be written.
+
+    Raises
+    ------
+    OutputError
+        It cannot.
+    """
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to {folder}: {error.strerror or error}; choose another output with -o"
+        ) from error
+    return folder

@@ -1,0 +1,61 @@
+"""Other ways to run a model, and the one way to open any."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..classifier import Classifier
+from ..errors import ModelError
+
+__all__ = ["default_model", "load_classifier"]
+
+
+def default_model() -> Path:
+    """Return the path of the model that comes with realbogus.
+
+    Raises
+    ------
+    ModelError
+        This copy of realbogus was installed without it.
+
+    Examples
+    --------
+    >>> default_model().suffix  # doctest: +SKIP
+    '.onnx'
+    """
+    path = Path(__file__).resolve().parents[1] / "models" / "default.onnx"
+    if not path.is_file():
+        raise ModelError(
+            f"the default model {path} is missing: install realbogus again, or name a model of your own"
+        )
+    return path
+
+
+def load_classifier(path: Path | str, *, threads: int = 0) -> Classifier:
+    """Open a model: a `.onnx` file (needs no torch) or a folder written by `Model.save`.
+
+    Parameters
+    ----------
+    path : path
+        File or folder.
+    threads : int
+        Threads of the ONNX runtime; 0 leaves the choice to it.
+
+    Raises
+    ------
+    ModelError
+        Nothing there, damaged, of another version, or a folder where torch is not installed.
+    """
+    path = Path(path)
+    if path.is_dir():
+        try:
+            from ..model import Model
+        except ModuleNotFoundError as error:
+            raise ModelError(
+                f"{path} is a model folder, which needs torch ({error}): install realbogus[train], "
+                "or export it to one .onnx file where torch is installed"
+            ) from error
+        return Model.load(path)
+    from .onnx import OnnxClassifier
+
+    return OnnxClassifier(path, threads=threads)

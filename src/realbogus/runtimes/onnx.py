@@ -1,0 +1,97 @@
+"""A model in one `.onnx` file, run by onnxruntime: no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import ArrayLike, NDArray
+
+from ..classifier import Card
+from ..errors import ModelError
+from ..scoring import score_stamps
+
+__all__ = ["CARD_KEY", "OnnxClassifier"]
+
+#: Key of the card in the file's metadata.
+CARD_KEY = "realbogus.card"
+
+
+class OnnxClassifier:
+    """A network in ONNX with its card in the file's metadata. A `Classifier`.
+
+    Parameters
+    ----------
+    source : path or bytes
+        A file written by `export_onnx`, or its contents.
+    threads : int
+        Threads within one operation; 0 leaves the choice to onnxruntime.
+
+    Raises
+    ------
+    ModelError
+        The file is missing or damaged, carries no card of ours, or its network does not fit
+        the card.
+    """
+
+    def __init__(self, source: Path | str | bytes, *, threads: int = 0) -> None:
+        name = "the ONNX model" if isinstance(source, bytes) else str(source)
+        try:
+            contents = source if isinstance(source, bytes) else Path(source).read_bytes()
+        except OSError as error:
+            raise ModelError(f"cannot read the model {name}: {error}") from error
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.use_deterministic_compute = True
+        options.log_severity_level = 4
+        try:
+            self._session: Any = ort.InferenceSession(contents, options, providers=["CPUExecutionProvider"])
+        # onnxruntime's exceptions share no base class of their own
+        except Exception as error:
+            raise ModelError(
+                f"{name} is no ONNX model or is damaged ({error}): copy or export it again"
+            ) from error
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        if CARD_KEY not in metadata:
+            raise ModelError(f"{name} carries no card ({CARD_KEY!r}): export it with realbogus's export_onnx")
+        self._card = Card.from_json(metadata[CARD_KEY])
+        inputs = self._session.get_inputs()
+        prepare = self._card.preprocess
+        want = [len(prepare.planes), prepare.size, prepare.size]
+        if len(inputs) != 1 or list(inputs[0].shape[1:]) != want:
+            shapes = [list(entry.shape) for entry in inputs]
+            raise ModelError(
+                f"{name} takes {shapes}, but its card prepares planes of {want}: it is not our export"
+            )
+        self._input = inputs[0].name
+
+    @property
+    def card(self) -> Card:
+        """What the classifier is."""
+        return self._card
+
+    def logits(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run the network on ready planes, (N, P, S, S), and return logits, (N,)."""
+        out = self._session.run(None, {self._input: np.ascontiguousarray(planes, dtype=np.float32)})
+        values: NDArray[np.float32] = np.asarray(out[0], dtype=np.float32).reshape(len(planes))
+        return values
+
+    def predict(
+        self,
+        pixels: ArrayLike,
+        *,
+        noise: ArrayLike | None = None,
+        fwhm: ArrayLike | None = None,
+        batch: int = 1024,
+    ) -> NDArray[np.float32]:
+        """Score stamps; see `Classifier` for the arguments.
+
+        Raises
+        ------
+        InputError
+            The stamps do not fit the card, or hold non-finite pixels.
+        """
+        return score_stamps(self._card, self.logits, pixels, noise=noise, fwhm=fwhm, batch=batch)

@@ -1,0 +1,110 @@
+"""From stamps to scores, the same for a network in torch and one in any other runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .classifier import Card, symmetry_views
+from .errors import InputError
+
+__all__ = ["channel_indices", "score_stamps", "sigmoid"]
+
+
+def sigmoid(logits: ArrayLike) -> NDArray[np.float32]:
+    """Return 1 / (1 + exp(-logit)), float32, without overflow.
+
+    Examples
+    --------
+    >>> sigmoid([-1000.0, 0.0, 1000.0]).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    values = np.asarray(logits, dtype=np.float64)
+    half = np.exp(-np.abs(values))
+    return np.where(values >= 0, 1.0 / (1.0 + half), half / (1.0 + half)).astype(np.float32)
+
+
+def score_stamps(
+    card: Card,
+    logits_of: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    pixels: ArrayLike,
+    *,
+    noise: ArrayLike | None = None,
+    fwhm: ArrayLike | None = None,
+    batch: int = 1024,
+) -> NDArray[np.float32]:
+    """Preprocess stamps as the card says, run the network, average the views.
+
+    The views are averaged as logits and the mean goes through the sigmoid: a mean of
+    probabilities would lose the order among scores near 0 and 1.
+
+    Parameters
+    ----------
+    card : Card
+        Preprocessing and number of views.
+    logits_of : callable
+        Planes (M, P, S, S) to logits, M of them in any shape.
+    pixels : array_like, shape (N, C, S, S)
+        Stamps, ADU; a memory-mapped array is read batch by batch.
+    noise, fwhm : array_like, shape (N,) or a number, optional
+        Each frame's sigma (ADU) and PSF size (pixels).
+    batch : int
+        Stamps in memory at a time.
+
+    Returns
+    -------
+    ndarray of float32, shape (N,), in [0, 1]
+
+    Raises
+    ------
+    InputError
+        The stamps do not fit the card, or hold non-finite pixels.
+    """
+    stamps = np.asanyarray(pixels)
+    if stamps.ndim != 4 or stamps.shape[1] != len(card.channels):
+        raise InputError(f"stamps have shape {stamps.shape}, expected (N, {len(card.channels)}, S, S)")
+    count = len(stamps)
+    sigma, size = _column("noise", noise, count), _column("fwhm", fwhm, count)
+    scores = np.empty(count, dtype=np.float32)
+    for start in range(0, count, batch):
+        rows = slice(start, start + batch)
+        planes = card.preprocess(
+            stamps[rows],
+            noise=None if sigma is None else sigma[rows],
+            fwhm=None if size is None else size[rows],
+        )
+        total = np.zeros(len(planes), dtype=np.float64)
+        for view in symmetry_views(planes, card.views):
+            total += np.asarray(logits_of(view), dtype=np.float64).reshape(-1)
+        scores[rows] = sigmoid(total / card.views)
+    return scores
+
+
+def channel_indices(have: Sequence[str], want: Sequence[str]) -> list[int]:
+    """Where each wanted channel lies among those at hand.
+
+    Raises
+    ------
+    InputError
+        A wanted channel is not there.
+
+    Examples
+    --------
+    >>> channel_indices(("science", "reference", "difference"), ("difference",))
+    [2]
+    """
+    missing = [name for name in want if name not in have]
+    if missing:
+        raise InputError(f"the model needs the channels {missing}; the stamps have {list(have)}: cut them with these")
+    return [list(have).index(name) for name in want]
+
+
+def _column(name: str, values: ArrayLike | None, count: int) -> NDArray[np.float32] | None:
+    if values is None:
+        return None
+    array = np.asarray(values, dtype=np.float32)
+    if array.ndim and array.shape != (count,):
+        raise InputError(f"{name} has shape {array.shape}, expected one value for each of the {count} stamps")
+    return np.broadcast_to(array, (count,))

@@ -1,0 +1,254 @@
+"""The main job, whole: counts in are counts out, one bad frame is one failed frame, runs repeat."""
+
+import gzip
+import json
+import shutil
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+import realbogus
+from realbogus.errors import ConfigError, FrameError, InputError, OutputError, UnknownNameError
+from realbogus.images.simulate import simulate_night
+from realbogus.pipeline.night import night
+from realbogus.pipeline.settings import NightSettings
+from realbogus.stamps import StampSet
+from realbogus.tables import read_parquet
+
+
+@pytest.fixture(scope="module")
+def done(night_frames, classifier, tmp_path_factory):
+    """One night with injections, in every format."""
+    out = tmp_path_factory.mktemp("out")
+    return night(
+        night_frames, out, model=classifier, telescope="mini-sitian", inject=6, inject_snr=(10.0, 50.0), seed=3,
+        also=("csv", "ecsv", "votable", "reg"),
+    )  # fmt: skip
+
+
+def test_the_function_is_at_the_top_of_the_package():
+    assert realbogus.night is night
+
+
+def test_counts_in_are_counts_out(done):
+    summary = done.summary
+    assert summary["frames"] == {"in": 5, "used": 5, "failed": {}}
+    assert summary["detections"] == len(done.candidates) == summary["scored"] + summary["unscored"]
+    injected, natural = summary["injected"], summary["natural"]
+    assert injected["detected"] + natural["detections"] == summary["detections"]
+    assert injected["n"] == 30 >= injected["detected"] >= injected["found"] > 20
+    assert sum(row["n"] for row in injected["bins"]) == injected["n"]
+    assert sum(row["found"] for row in injected["bins"]) == injected["found"]
+    assert sum(row["n"] for row in natural["bins"]) == natural["detections"]
+    assert injected["found"] + natural["above_threshold"] == summary["above_threshold"]
+    assert {"survey", "reference", "subtract", "detect", "cut", "score", "total"} <= set(summary["seconds"])
+    assert summary["peak_rss_mb"] > 50
+
+
+def test_what_lies_in_the_output(done):
+    names = {path.name for path in done.folder.iterdir()}
+    assert names == {
+        "candidates.parquet", "candidates.csv", "candidates.ecsv", "candidates.vot", "candidates.reg", "stamps",
+        "summary.json", "report.html", "reference.fits",
+    }  # fmt: skip
+    assert json.loads((done.folder / "summary.json").read_text())["detections"] == len(done.candidates)
+    stamps = StampSet.load(done.folder / "stamps")
+    table = read_parquet(done.folder / "candidates.parquet")
+    assert list(table["id"]) == list(stamps.catalogue["id"]) == list(done.candidates["id"])
+    for name, kind in (("csv", "ascii.csv"), ("ecsv", "ascii.ecsv"), ("vot", "votable")):
+        assert len(Table.read(done.folder / f"candidates.{name}", format=kind)) == len(table)
+
+
+def test_the_list_is_ranked_and_says_what_made_it(done):
+    rows = done.candidates
+    score = rows["score"].filled(-1)
+    assert (np.diff(score) <= 0).all()
+    assert rows["rank"].tolist() == list(range(1, len(rows) + 1))
+    assert (np.asarray(rows["real"]) == (score >= 0.5)).all()
+    assert set(rows["model"]) == {"peaked"} and set(rows["threshold"]) == {0.5}
+
+
+def test_stamps_are_those_of_their_rows(done):
+    """The brightest injected source's stamp must peak where its row says: at the centre."""
+    stamps = StampSet.load(done.folder / "stamps")
+    rows = stamps.catalogue
+    bright = np.flatnonzero(np.asarray(rows["injected"]) & (np.nan_to_num(rows["injected_snr"]) > 25))
+    assert len(bright) >= 3
+    for row in bright:
+        # neighbours may be brighter, but not within a PSF
+        y, x = np.unravel_index(np.abs(stamps.pixels[row, 0, 26:39, 26:39]).argmax(), (13, 13))
+        assert abs(x - 6) <= 2 and abs(y - 6) <= 2
+
+
+def test_positions_agree_with_the_sky(done, night_frames):
+    """The world coordinates of a row, put through its frame's own WCS, give its pixel."""
+    from realbogus.images.read import read_frame
+
+    for name in set(done.candidates["frame"]):
+        frame = read_frame(night_frames / name, "mini-sitian")
+        mine = done.candidates[done.candidates["frame"] == name]
+        x, y = frame.wcs.all_world2pix(mine["ra"], mine["dec"], 0)
+        assert np.median(np.hypot(x - mine["x"], y - mine["y"])) < 0.5
+
+
+def test_two_runs_with_one_seed_agree(done, night_frames, classifier, tmp_path):
+    again = night(
+        night_frames,
+        tmp_path,
+        model=classifier,
+        telescope="mini-sitian",
+        inject=6,
+        inject_snr=(10.0, 50.0),
+        seed=3,
+    )
+    for name in ("id", "x", "y", "score", "injected"):
+        np.testing.assert_array_equal(np.asarray(again.candidates[name]), np.asarray(done.candidates[name]))
+
+
+def test_calibration_leaves_the_night_untouched(night_frames, classifier, tmp_path):
+    plain = night(night_frames, tmp_path / "a", model=classifier, telescope="mini-sitian")
+    calibrated = night(
+        night_frames, tmp_path / "b", model=classifier, telescope="mini-sitian", calibrate=True, completeness=0.9,
+        inject_snr=(10.0, 50.0),
+    )  # fmt: skip
+    assert sorted(plain.candidates["id"]) == sorted(calibrated.candidates["id"])
+    assert not np.asarray(calibrated.candidates["injected"]).any() and "injected" not in calibrated.summary
+    check = calibrated.summary["calibration"]
+    assert calibrated.summary["threshold"] == check["threshold"]
+    assert check["sources"] >= 50 and 0.75 <= check["found_fraction"] <= 1.0
+
+
+def test_a_reference_can_be_given_and_known_objects_are_flagged(done, night_frames, classifier, tmp_path):
+    best = done.candidates[0]
+    Table({"ra": [best["ra"]], "dec": [best["dec"]], "name": ["V* Test"]}).write(tmp_path / "known.csv")
+    result = night(
+        night_frames, tmp_path / "out", model=classifier, telescope="mini-sitian", seed=3, inject=6,
+        inject_snr=(10.0, 50.0), reference=str(done.folder / "reference.fits"), known=tmp_path / "known.csv",
+    )  # fmt: skip
+    assert result.summary["frames"]["used"] == 5
+    flagged = result.candidates[result.candidates["known"] == "V* Test"]
+    assert len(flagged) >= 1 and np.hypot(flagged["x"][0] - best["x"], flagged["y"][0] - best["y"]) < 2
+
+
+def test_one_bad_frame_of_ten_is_one_failed_frame(night_frames, classifier, tmp_path):
+    folder = tmp_path / "frames"
+    shutil.copytree(night_frames, folder)
+    names = sorted(path.name for path in folder.iterdir())
+    whole = (folder / names[0]).read_bytes()
+    (folder / "truncated.fits").write_bytes(whole[: len(whole) // 2])
+    (folder / "empty.fits").write_bytes(b"")
+    (folder / "text.fits").write_text("this is no FITS file")
+    (folder / "cut.fits.gz").write_bytes(gzip.compress(whole)[:5000])
+    rng = np.random.default_rng(1)
+    fits.writeto(folder / "nostars.fits", rng.normal(900, 20, (320, 320)).astype(np.float32))
+    fits.writeto(folder / "nan.fits", np.full((320, 320), np.nan, np.float32))
+    fits.writeto(folder / "constant.fits", np.full((320, 320), 7, np.int16))
+    fits.writeto(folder / "full.fits", np.where(rng.random((320, 320)) < 0.93, 65535, 900).astype(np.uint16))
+    three = rng.normal(900, 20, (320, 320)).astype(np.float32)
+    for x, y in ((60, 80), (200, 100), (150, 260)):
+        yy, xx = np.mgrid[:320, :320]
+        three += (20000 * np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / 8)).astype(np.float32)
+    fits.writeto(folder / "threestars.fits", three)
+    result = night(folder, tmp_path / "out", model=classifier, telescope="mini-sitian")
+    failed = result.summary["frames"]["failed"]
+    assert result.summary["frames"]["used"] == 5 and result.summary["frames"]["in"] == 14
+    assert set(failed) == {
+        "truncated.fits", "empty.fits", "text.fits", "cut.fits.gz", "nostars.fits", "nan.fits", "constant.fits",
+        "full.fits", "threestars.fits",
+    }  # fmt: skip
+    assert all(len(reason) > 20 and "unforeseen" not in reason for reason in failed.values()), failed
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert all(name in page for name in failed)
+
+
+def test_frames_of_another_field_do_not_overlap(night_frames, classifier, tmp_path):
+    folder = tmp_path / "frames"
+    shutil.copytree(night_frames, folder)
+    other = simulate_night(tmp_path / "other", preset="mini-sitian", frames=1, size=(320, 320), seed=77)
+    next((other / "frames").iterdir()).rename(folder / "elsewhere.fits")
+    result = night(folder, tmp_path / "out", model=classifier, telescope="mini-sitian")
+    assert set(result.summary["frames"]["failed"]) == {"elsewhere.fits"}
+    assert result.summary["frames"]["used"] == 5
+
+
+def test_where_no_frame_can_be_used_the_reasons_are_kept(classifier, tmp_path):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    (folder / "empty.fits").write_bytes(b"")
+    with pytest.raises(FrameError, match=r"none of the 1 frames could be used.*empty\.fits"):
+        night(folder, tmp_path / "out", model=classifier)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["frames"]["used"] == 0 and "empty.fits" in summary["frames"]["failed"]
+    assert (tmp_path / "out" / "report.html").is_file()
+    assert len(read_parquet(tmp_path / "out" / "candidates.parquet")) == 0
+
+
+def test_wrong_options_are_refused_before_any_work(night_frames, classifier, tmp_path):
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match="no FITS"):
+        night(tmp_path / "none", tmp_path / "o", model=classifier)
+    with pytest.raises(InputError):
+        night(tmp_path / "missing", tmp_path / "o", model=classifier)
+    with pytest.raises(UnknownNameError, match=r"known are .*mini-sitian"):
+        night(night_frames, tmp_path / "o", model=classifier, telescope="hubble")
+    with pytest.raises(UnknownNameError, match="known are alard-lupton, hotpants, plain"):
+        night(night_frames, tmp_path / "o", model=classifier, method="magic")
+    with pytest.raises(UnknownNameError, match="source-extractor"):
+        night(night_frames, tmp_path / "o", model=classifier, detector="magic")
+    with pytest.raises(ConfigError, match="unknown format"):
+        night(night_frames, tmp_path / "o", model=classifier, also=("xls",))
+    with pytest.raises(InputError, match="no file"):
+        night(night_frames, tmp_path / "o", model=classifier, reference="nothing.fits")
+    (tmp_path / "c.csv").write_text("star,mag\na,1\n")
+    with pytest.raises(InputError, match="no coordinates"):
+        night(night_frames, tmp_path / "o", model=classifier, known=tmp_path / "c.csv")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="choose another output"):
+        night(night_frames, tmp_path / "file" / "o", model=classifier)
+    with pytest.raises(ConfigError, match="inject-snr"):
+        NightSettings(inject_snr=(50.0, 10.0))
+    with pytest.raises(ConfigError, match="completeness"):
+        NightSettings(completeness=1.5)
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_night_cut_off_carries_on_and_ends_with_the_same_list(
+    done, night_frames, classifier, tmp_path, monkeypatch
+):
+    """Die after two frames; the second run must not work on them again."""
+    from realbogus.pipeline import night as module
+
+    real, calls = module.process_frame, []
+
+    def dying(job):
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(job.name)
+        return real(job)
+
+    choices = {"telescope": "mini-sitian", "inject": 6, "inject_snr": (10.0, 50.0), "seed": 3}
+    monkeypatch.setattr(module, "process_frame", dying)
+    with pytest.raises(KeyboardInterrupt):
+        night(night_frames, tmp_path, model=classifier, **choices)
+    kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("work/*/frames/*/facts.json")}
+    assert len(list(tmp_path.glob("work/*/frames/*/facts.json"))) == 2 and kept
+    read = []
+    monkeypatch.setattr(module, "process_frame", real)
+    monkeypatch.setattr("realbogus.pipeline.chain.find_candidates", _spy(read))
+    again = night(night_frames, tmp_path, model=classifier, **choices)
+    assert len(read) == 3
+    np.testing.assert_array_equal(np.asarray(again.candidates["id"]), np.asarray(done.candidates["id"]))
+    np.testing.assert_array_equal(np.asarray(again.candidates["score"]), np.asarray(done.candidates["score"]))
+    assert not (tmp_path / "work").exists()
+
+
+def _spy(calls):
+    from realbogus.images.candidates import find_candidates
+
+    def counted(science, *args, **kwargs):
+        calls.append(science.name)
+        return find_candidates(science, *args, **kwargs)
+
+    return counted

@@ -1,0 +1,69 @@
+"""From stamps to scores: views, batches, memory maps and bad input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from realbogus.classifier import Card
+from realbogus.errors import InputError
+from realbogus.preprocess import Preprocess
+from realbogus.scoring import channel_indices, score_stamps, sigmoid
+
+PLAIN = Preprocess(planes=("native:difference",), size=8, orient=False)
+
+
+def corner(planes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A network that is not symmetric."""
+    return planes[:, :, 0, 0]
+
+
+def test_sigmoid_is_scipys() -> None:
+    x = np.linspace(-90, 90, 181)
+    np.testing.assert_allclose(sigmoid(x), expit(x), rtol=1e-6, atol=1e-38)
+
+
+def test_views_are_averaged_as_logits() -> None:
+    pixels = np.random.default_rng(0).normal(size=(5, 1, 8, 8)).astype(np.float32)
+    card = Card(name="c", architecture="none", preprocess=PLAIN, views=4)
+    logits = np.arcsinh(pixels[:, 0][:, [0, 0, 7, 7], [0, 7, 0, 7]]).mean(axis=1)
+    np.testing.assert_allclose(score_stamps(card, corner, pixels, noise=1.0), expit(logits), rtol=1e-5)
+
+
+def test_batches_make_no_difference() -> None:
+    rng = np.random.default_rng(0)
+    pixels, noise = rng.normal(size=(7, 1, 8, 8)).astype(np.float32), rng.uniform(1, 3, 7)
+    card = Card(name="c", architecture="none", preprocess=PLAIN)
+    whole = score_stamps(card, corner, pixels, noise=noise)
+    np.testing.assert_array_equal(score_stamps(card, corner, pixels, noise=noise, batch=2), whole)
+
+
+def test_no_stamps_give_no_scores() -> None:
+    card = Card(name="c", architecture="none", preprocess=PLAIN)
+    scores = score_stamps(card, corner, np.zeros((0, 1, 8, 8), np.float32))
+    assert scores.shape == (0,)
+    assert scores.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("pixels", "options", "message"),
+    [
+        (np.zeros((2, 8, 8)), {}, r"shape \(2, 8, 8\)"),
+        (np.zeros((2, 3, 8, 8)), {}, r"expected \(N, 1, S, S\)"),
+        (np.zeros((2, 1, 8, 8)), {"noise": np.ones(3)}, r"noise has shape \(3,\)"),
+        (np.zeros((2, 1, 8, 8)), {"noise": 0.0}, "above zero"),
+        (np.full((2, 1, 8, 8), np.nan), {}, "NaN"),
+    ],
+)
+def test_bad_stamps(pixels: NDArray[np.float64], options: dict[str, object], message: str) -> None:
+    card = Card(name="c", architecture="none", preprocess=PLAIN)
+    with pytest.raises(InputError, match=message):
+        score_stamps(card, corner, pixels, **options)  # type: ignore[arg-type]
+
+
+def test_channels_by_name() -> None:
+    assert channel_indices(("science", "reference", "difference"), ("difference", "science")) == [2, 0]
+    with pytest.raises(InputError, match=r"needs the channels \['flux'\]"):
+        channel_indices(("difference",), ("flux",))

@@ -1,0 +1,111 @@
+"""Losses, schedules and balances against independent truth."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torchvision.ops import sigmoid_focal_loss
+
+from realbogus.config import TrainingConfig
+from realbogus.training.balance import BALANCES
+from realbogus.training.loss import LOSSES, weighted_loss
+from realbogus.training.schedule import SCHEDULES
+
+
+def test_focal_is_torchvisions() -> None:
+    logits, labels = torch.linspace(-8, 8, 33), torch.arange(33.0) % 2
+    ours = LOSSES.resolve("focal")(logits, labels, TrainingConfig())
+    theirs = sigmoid_focal_loss(logits, labels, alpha=0.9, gamma=2.0)
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_focal_without_focus_is_weighted_bce() -> None:
+    config = TrainingConfig(focal_gamma=0.0, focal_alpha=(1.0, 1.0))
+    logits, labels = torch.linspace(-4, 4, 9), torch.arange(9.0) % 2
+    torch.testing.assert_close(
+        LOSSES.resolve("focal")(logits, labels, config), LOSSES.resolve("bce")(logits, labels, config)
+    )
+
+
+@pytest.mark.parametrize("name", list(LOSSES))
+def test_losses_stay_finite_at_great_logits(name: str) -> None:
+    logits = torch.tensor([-200.0, 200.0], requires_grad=True)
+    loss = LOSSES.resolve(name)(logits, torch.tensor([1.0, 0.0]), TrainingConfig())
+    loss.sum().backward()
+    assert torch.isfinite(loss).all()
+    assert logits.grad is not None and torch.isfinite(logits.grad).all()
+
+
+def test_weights_and_smoothing() -> None:
+    config = TrainingConfig(loss="bce", label_smoothing=0.1)
+    logits, labels = torch.tensor([1.0, -2.0, 0.5]), torch.tensor([1.0, 0.0, 0.0])
+    weights = torch.tensor([1.0, 3.0, 0.0])
+    p = 1 / (1 + np.exp(-logits.numpy()))
+    targets = np.array([0.95, 0.05])
+    each = -targets * np.log(p[:2]) - (1 - targets) * np.log(1 - p[:2])
+    expected = (1 * each[0] + 3 * each[1]) / 4
+    assert weighted_loss(logits, labels, weights, config).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_cosine_is_torchs() -> None:
+    config = TrainingConfig(epochs=10)
+    optimizer = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], lr=config.lr)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=10, eta_min=config.lr_min)
+    for epoch in range(10):
+        for batch in range(3):
+            ours = SCHEDULES.resolve("cosine")(3 * epoch + batch, 3, config)
+            assert ours == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch wants an optimizer step before
+            theirs.step()
+
+
+def test_one_cycle_is_torchs() -> None:
+    config = TrainingConfig(epochs=5, lr=0.1, lr_min=0.0001, warmup=0.3, schedule="one_cycle")
+    ours = [SCHEDULES.resolve("one_cycle")(step, 20, config) for step in range(100)]
+    optimizer = torch.optim.AdamW([torch.zeros(1, requires_grad=True)], lr=0.1)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=0.1, total_steps=101, pct_start=31 / 101, div_factor=25, final_div_factor=40,
+    )  # fmt: skip
+    theirs = []
+    for _ in range(100):
+        theirs.append(optimizer.param_groups[0]["lr"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            cycle.step()
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", list(SCHEDULES))
+def test_schedules_stay_between_nothing_and_lr(name: str) -> None:
+    config = TrainingConfig(epochs=4, lr=0.1, lr_min=0.001, warmup=0.25)
+    rates = [SCHEDULES.resolve(name)(step, 10, config) for step in range(40)]
+    assert min(rates) > 0
+    assert max(rates) <= 0.1
+    assert max(rates) > 0.09
+    if "warmup" in name or "cycle" in name:
+        assert np.argmax(rates) in (9, 10)
+        assert rates[0] < 0.02
+
+
+def test_reals_are_repeated() -> None:
+    labels = np.array([0] * 50 + [1] * 4)
+    rows = BALANCES.resolve("repeat")(labels, TrainingConfig(), np.random.default_rng(0))
+    assert np.bincount(rows).tolist() == [1] * 50 + [5] * 4
+    assert (np.diff(rows) < 0).any()
+
+
+@pytest.mark.parametrize("wanted", [0, 31, 400])
+def test_every_batch_is_half_and_half(wanted: int) -> None:
+    labels = np.array([0] * 90 + [1] * 10)
+    config = TrainingConfig(rows_per_epoch=wanted)
+    rows = BALANCES.resolve("balanced")(labels, config, np.random.default_rng(0))
+    assert len(rows) == (wanted or 100)
+    for start in range(0, len(rows) - 7, 8):
+        assert labels[rows[start : start + 8]].sum() == 4
+    counts = np.bincount(rows, minlength=100)
+    for part in (counts[:90], counts[90:]):  # gone through wholly before it is repeated
+        assert part.max() - part.min() <= 1

@@ -1,0 +1,296 @@
+"""Whole runs of a small network: it learns, repeats itself, survives a kill, refuses nonsense."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from realbogus.config import Config, build, with_overrides
+from realbogus.errors import ConfigError, InputError, ModelError, OutputError, UnknownNameError
+from realbogus.metrics import roc_auc
+from realbogus.model import Model
+from realbogus.stamps import IGNORE, UNLABELLED, StampSet
+from realbogus.training.history import read_history
+from realbogus.training.train import Progress, train
+
+TRAIN, VALID = np.arange(0, 160), np.arange(160, 240)
+
+
+def recipe(**changes: Any) -> Config:
+    base = build(
+        Config,
+        {
+            "seed": 11,
+            "model": {
+                "architecture": "compact",
+                "options": {"widths": [8, 8, 16, 16], "hidden": 16},
+                "views": 2,
+            },
+            "preprocess": {"size": 32},
+            "training": {
+                "epochs": 3,
+                "batch_size": 32,
+                "lr": 5e-3,
+                "schedule": "one_cycle",
+                "warmup": 0.3,
+                "loss": "bce",
+                "label_smoothing": 0.02,
+                "balance": "balanced",
+                "augment": ["symmetry"],
+                "augment_probability": 1.0,
+                "fwhm_jitter": 0.06,
+                "noise_jitter": 0.1,
+                "variants": 2,
+                "ema": 0.8,
+                "device": "cpu",
+            },
+        },
+    )
+    return with_overrides(base, changes)
+
+
+def weights(model: Model) -> dict[str, torch.Tensor]:
+    return dict(model.network.state_dict())
+
+
+def same(one: Model, two: Model) -> bool:
+    ours, theirs = weights(one), weights(two)
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(toy_stamps: StampSet, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Path]:
+    out = tmp_path_factory.mktemp("run")
+    return train(toy_stamps, recipe(), rows=TRAIN, valid_rows=VALID, out=out), out
+
+
+def test_it_learns(undisturbed: tuple[Model, Path], toy_stamps: StampSet) -> None:
+    model, _ = undisturbed
+    part = toy_stamps.select(VALID)
+    scores = model.predict(part.pixels, noise=part.noise, fwhm=part.fwhm)
+    assert roc_auc(scores, part.labels) > 0.97
+    assert not model.network.training
+
+
+def test_what_is_left_behind(undisturbed: tuple[Model, Path]) -> None:
+    model, out = undisturbed
+    names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert names == {
+        "card.json", "weights.safetensors", "history.csv",
+        "checkpoint/state.json", "checkpoint/epoch-00003.safetensors",
+    }  # fmt: skip
+    assert same(Model.load(out), model)
+    rows = read_history(out / "history.csv")
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    last = rows[-1]
+    assert last["valid_auc"] == pytest.approx(model.card.metrics["training"]["valid_auc"])
+    first = rows[0]["train_loss"]
+    assert first is not None and last["train_loss"] is not None and last["train_loss"] < first
+    assert model.card.data["real"] == 54
+    assert model.card.data["seed"] == 11
+    assert build(Config, model.card.config) == recipe()
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(
+    undisturbed: tuple[Model, Path], toy_stamps: StampSet, tmp_path: Path
+) -> None:
+    class Killed(Exception):
+        pass
+
+    def kill(progress: Progress) -> None:
+        if progress.epoch == 2 and progress.batch == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(toy_stamps, recipe(), rows=TRAIN, valid_rows=VALID, out=tmp_path, progress=kill)
+    assert not (tmp_path / "card.json").exists()
+    seen: list[int] = []
+    torch.manual_seed(99)  # whatever else the process drew does not matter
+    model = train(
+        toy_stamps,
+        recipe(),
+        rows=TRAIN,
+        valid_rows=VALID,
+        out=tmp_path,
+        progress=lambda p: seen.append(p.epoch),
+    )
+    assert min(seen) == 2
+    assert same(model, undisturbed[0])
+    ours, theirs = (
+        [{k: v for k, v in row.items() if k != "seconds"} for row in read_history(folder / "history.csv")]
+        for folder in (tmp_path, undisturbed[1])
+    )
+    assert ours == theirs
+
+
+def test_a_finished_run_is_not_trained_again(undisturbed: tuple[Model, Path], toy_stamps: StampSet) -> None:
+    model, out = undisturbed
+
+    def complain(progress: Progress) -> None:
+        raise AssertionError("there was nothing left to train")
+
+    again = train(toy_stamps, recipe(), rows=TRAIN, valid_rows=VALID, out=out, progress=complain)
+    assert same(again, model)
+
+
+def test_a_checkpoint_of_another_run_is_refused(
+    undisturbed: tuple[Model, Path], toy_stamps: StampSet, tmp_path: Path
+) -> None:
+    quick = recipe(**{"training.epochs": 1})
+    train(toy_stamps, quick, rows=TRAIN, out=tmp_path)
+    for config, rows in ((recipe(**{"training.epochs": 1, "training.lr": 1e-3}), TRAIN), (quick, TRAIN[1:])):
+        with pytest.raises(ConfigError, match="resume=False"):
+            train(toy_stamps, config, rows=rows, out=tmp_path)
+    train(
+        toy_stamps,
+        recipe(**{"training.epochs": 1, "training.lr": 1e-3}),
+        rows=TRAIN,
+        out=tmp_path,
+        resume=False,
+    )
+
+
+def test_a_damaged_checkpoint_is_named(toy_stamps: StampSet, tmp_path: Path) -> None:
+    quick = recipe(**{"training.epochs": 1})
+    train(toy_stamps, quick, rows=TRAIN, out=tmp_path)
+    path = next((tmp_path / "checkpoint").glob("*.safetensors"))
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(ModelError, match="is damaged"):
+        train(toy_stamps, quick, rows=TRAIN, out=tmp_path)
+
+
+def test_the_paper_recipe_runs(toy_stamps: StampSet) -> None:
+    # the paper's own loss, balance, schedule and augmentation on a network that is quick
+    config = with_overrides(
+        Config(),
+        {
+            "model.architecture": "compact",
+            "model.options": {"widths": [4, 4]},
+            "training.epochs": 2,
+            "training.lr": 0.01,
+        },
+    )
+    model = train(toy_stamps, config, rows=TRAIN[:40], valid_rows=VALID[:20])
+    assert model.card.preprocess.size == 64
+    assert model.card.metrics["training"]["epoch"] == 2
+
+
+def test_a_generator_decides_the_seed(toy_stamps: StampSet) -> None:
+    quick = recipe(**{"training.epochs": 1})
+    one, two, other = (
+        train(toy_stamps, quick, rows=TRAIN[:40], rng=np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
+    assert same(one, two)
+    assert not same(one, other)
+    assert one.card.data["seed"] != quick.seed
+
+
+def test_rows_to_ignore_do_not_matter(toy_stamps: StampSet) -> None:
+    quick = recipe(**{"training.epochs": 1})
+    catalogue = toy_stamps.catalogue.copy()
+    catalogue["label"][20:30], catalogue["label"][30:40] = IGNORE, UNLABELLED
+    pixels = toy_stamps.pixels.copy()
+    pixels[20:40] = 1e4
+    marked = replace(toy_stamps, catalogue=catalogue, pixels=pixels)
+    left = np.r_[0:20, 40:80]
+    assert same(train(marked, quick, rows=np.arange(80)), train(toy_stamps, quick, rows=left))
+
+
+def test_weights_reach_the_loss(toy_stamps: StampSet) -> None:
+    changed = toy_stamps.catalogue.copy()
+    changed["label"][:20] = 1 - changed["label"][:20]
+    wrong = replace(toy_stamps, catalogue=changed)
+    value = np.ones(len(toy_stamps))
+    quick = recipe(**{"training.epochs": 3})
+    unweighted = train(wrong, quick, rows=np.arange(60), valid_rows=VALID)
+    value[:20] = 0
+    weighted = train(wrong, quick, rows=np.arange(60), valid_rows=VALID, weights=value)
+    assert not same(weighted, unweighted)
+    column = changed.copy()
+    column["weight"] = value
+    assert same(
+        train(replace(wrong, catalogue=column), quick, rows=np.arange(60), valid_rows=VALID), weighted
+    )
+
+
+def test_the_best_epoch_is_kept(toy_stamps: StampSet, tmp_path: Path) -> None:
+    # a rate that ruins the network again: the least validation loss is not the last one
+    config = recipe(**{"training.keep": "best", "training.epochs": 4, "training.lr": 0.3, "training.ema": 0.0,
+                       "training.warmup": 0.9})  # fmt: skip
+    model = train(toy_stamps, config, rows=TRAIN, valid_rows=VALID, out=tmp_path)
+    losses = [row["valid_loss"] for row in read_history(tmp_path / "history.csv")]
+    assert model.card.metrics["training"]["valid_loss"] == pytest.approx(
+        min(v for v in losses if v is not None)
+    )
+    assert same(train(toy_stamps, config, rows=TRAIN, valid_rows=VALID, out=tmp_path), model)
+    with pytest.raises(ConfigError, match="needs validation rows"):
+        train(toy_stamps, config, rows=TRAIN)
+
+
+def test_precisions_agree_roughly(toy_stamps: StampSet) -> None:
+    quick = {"training.epochs": 1, "training.ema": 0.0}
+    full = train(toy_stamps, recipe(**quick), rows=TRAIN[:64])
+    half = train(toy_stamps, recipe(**quick, **{"training.precision": "bfloat16"}), rows=TRAIN[:64])
+    assert not same(full, half)
+    losses = [model.card.metrics["training"]["train_loss"] for model in (full, half)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.1)
+
+
+def test_global_state_is_left_alone(toy_stamps: StampSet) -> None:
+    before, threads = torch.random.get_rng_state(), torch.get_num_threads()
+    train(toy_stamps, recipe(**{"training.epochs": 1, "training.threads": threads + 1}), rows=TRAIN[:40])
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"training.loss": "hinge"}, UnknownNameError, "known are bce, focal"),
+        ({"training.schedule": "steps"}, UnknownNameError, "known are constant, cosine"),
+        ({"training.balance": "fair"}, UnknownNameError, "known are balanced, repeat"),
+        ({"training.augment": ["melt"]}, UnknownNameError, "known are brightness, flip"),
+        ({"model.architecture": "vgg99"}, UnknownNameError, "known are compact"),
+        ({"training.device": "abacus"}, ConfigError, "unknown device 'abacus'"),
+        ({"preprocess.blur": 3}, ConfigError, r"unknown keys \['blur'\]"),
+        (
+            {"preprocess": {"planes": ["wide:science"], "channels": ["science"], "size": 32}},
+            InputError,
+            "needs the channels",
+        ),
+    ],
+)
+def test_nonsense_is_refused(
+    toy_stamps: StampSet, changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        train(toy_stamps, recipe(**changes), rows=TRAIN[:40])
+
+
+def test_both_classes_are_needed(toy_stamps: StampSet) -> None:
+    bogus = np.flatnonzero(toy_stamps.labels == 0)
+    with pytest.raises(InputError, match="training stamps hold 0 real and 160 bogus"):
+        train(toy_stamps, recipe(), rows=bogus)
+    with pytest.raises(InputError, match="validation stamps hold 0 real"):
+        train(toy_stamps, recipe(), rows=TRAIN, valid_rows=bogus[:5])
+    with pytest.raises(InputError, match="rows run from 0 to 240"):
+        train(toy_stamps, recipe(), rows=[0, 240])
+    with pytest.raises(InputError, match="weights have shape"):
+        train(toy_stamps, recipe(), weights=np.ones(3))
+
+
+def test_a_run_that_diverges_says_so(toy_stamps: StampSet) -> None:
+    config = recipe(**{"training.lr": 1e30, "training.warmup": 0.0})
+    with pytest.raises(ModelError, match=r"diverged.*lower training\.lr"):
+        train(toy_stamps, config, rows=TRAIN)
+
+
+def test_a_place_that_cannot_be_written(toy_stamps: StampSet, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError):
+        train(toy_stamps, recipe(**{"training.epochs": 1}), rows=TRAIN[:40], out=tmp_path / "file" / "run")
