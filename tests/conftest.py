@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +30,26 @@ def whipple(shared_data: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def require_program() -> Callable[..., str]:
+    """Find an outside program by any of its names; without it the test skips.
+
+    It fails instead where `REALBOGUS_REQUIRE_PROGRAMS` (names between commas or spaces; `.ci/run`
+    sets it) has the first name: a test that skips everywhere tests nothing.
+    """
+
+    def find(name: str, *others: str) -> str:
+        path = next((found for each in (name, *others) if (found := shutil.which(each))), None)
+        if path is not None:
+            return path
+        required = os.environ.get("REALBOGUS_REQUIRE_PROGRAMS", "").replace(",", " ").split()
+        if name in required:
+            pytest.fail(f"{name} is absent, and REALBOGUS_REQUIRE_PROGRAMS says that it must be there")
+        pytest.skip(f"{name} is absent: install it to run this test")
+
+    return find
+
+
+@pytest.fixture(scope="session")
 def toy_stamps() -> StampSet:
     """240 stamps that a small network learns in seconds: stars are real, hot pixels and dipoles bogus."""
     rng = np.random.default_rng(5)
@@ -39,9 +62,7 @@ def toy_stamps() -> StampSet:
     hot = np.zeros_like(star)
     hot[:, side // 2, side // 2] = 1.0
     dipole = star - np.roll(star, 3, axis=2)
-    shape = np.where(
-        labels[:, None, None], star, np.where((np.arange(count) % 3 == 1)[:, None, None], hot, dipole)
-    )
+    shape = np.where(labels[:, None, None], star, np.where((np.arange(count) % 3 == 1)[:, None, None], hot, dipole))
     pixels = shape * rng.uniform(8, 40, count)[:, None, None] + rng.standard_normal((count, side, side))
     rows = Table(
         {

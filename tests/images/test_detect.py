@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 
 import numpy as np
 import pytest
@@ -20,10 +19,12 @@ from realbogus.images.subtract.difference import Difference
 
 FWHM = 3.2
 SIGMA = 7.0
-has_program = any(shutil.which(name) for name in detect_sextractor.PROGRAMS)
-needs_program = pytest.mark.skipif(
-    not has_program, reason="Source Extractor is absent: apt install source-extractor"
-)
+needs_program = pytest.mark.usefixtures("source_extractor")
+
+
+@pytest.fixture
+def source_extractor(require_program):
+    return require_program(*detect_sextractor.PROGRAMS)
 
 
 def difference(

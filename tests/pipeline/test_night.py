@@ -185,6 +185,25 @@ def test_where_no_frame_can_be_used_the_reasons_are_kept(classifier, tmp_path):
     assert len(read_parquet(tmp_path / "out" / "candidates.parquet")) == 0
 
 
+def test_a_single_frame_needs_a_reference(done, night_frames, classifier, tmp_path):
+    one = sorted(night_frames.iterdir())[0]
+    with pytest.raises(FrameError, match="give more frames of the field, or a reference"):
+        night([one], tmp_path / "a", model=classifier, telescope="mini-sitian")
+    result = night(
+        [one], tmp_path / "b", model=classifier, telescope="mini-sitian", reference=str(done.folder / "reference.fits")
+    )
+    assert result.summary["frames"]["used"] == 1
+
+
+def test_too_few_injections_leave_the_threshold_alone(night_frames, classifier, tmp_path):
+    frames = sorted(night_frames.iterdir())[:2]
+    result = night(
+        frames, tmp_path, model=classifier, telescope="mini-sitian", calibrate=True, inject=2, inject_snr=(10.0, 50.0)
+    )
+    assert result.summary["threshold"] == 0.5 and "calibration" not in result.summary
+    assert any("not calibrated" in warning for warning in result.summary["warnings"])
+
+
 def test_wrong_options_are_refused_before_any_work(night_frames, classifier, tmp_path):
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="no FITS"):
@@ -218,7 +237,7 @@ def test_a_night_cut_off_carries_on_and_ends_with_the_same_list(
     done, night_frames, classifier, tmp_path, monkeypatch
 ):
     """Die after two frames; the second run must not work on them again."""
-    from realbogus.pipeline import night as module
+    from realbogus.pipeline import work as module
 
     real, calls = module.process_frame, []
 

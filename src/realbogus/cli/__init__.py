@@ -51,13 +51,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         verb.run(options[options.verb], Console(), errors)
     except RealbogusError as error:
-        errors.print("[bold red]error:[/]", end=" ")
-        errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
-        return 1
+        return _failed(errors, error)
     except KeyboardInterrupt:
         errors.print("interrupted; the same command carries on where this one stopped")
         return 130
     except BrokenPipeError:  # the reader of our output went away, which is its right
         sys.stderr.close()
         return 0
+    except OSError as error:  # a full disk, a share that went away: no fault of ours to show a traceback for
+        return _failed(errors, error)
     return 0
+
+
+def _failed(errors: Console, error: Exception) -> int:
+    errors.print("[bold red]error:[/]", end=" ")
+    errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
+    return 1

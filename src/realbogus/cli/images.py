@@ -10,9 +10,10 @@ from astropy.table import Table
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
-from ..errors import InputError
+from ..errors import FrameError, InputError, OutputError
+from ..pipeline.products import without_int8
 from ..tables import read_parquet, write_parquet
-from .verb import Verb, bars, telescope_option
+from .verb import Verb, bars, telescope_option, tell
 
 __all__ = ["VERBS"]
 
@@ -25,30 +26,36 @@ def _reference_arguments(parser: ArgumentParser) -> None:
 
 
 def _reference(options: Any, console: Console, errors: Console) -> None:
-    from ..errors import FrameError
     from ..images.read import find_frames
     from ..pipeline.prepare import prepare_reference
-    from ..pipeline.settings import NightSettings
+    from ..pipeline.settings import NightSettings, prepare_output
     from ..pipeline.survey import look
     from ..pipeline.workers import run_jobs
 
     settings = NightSettings(telescope=options.telescope, members=options.members)
     paths = find_frames(options.frames)
+    out = Path(options.out)
+    if out.resolve() in {path.resolve() for path in paths}:
+        raise InputError(f"{out} is one of the frames: choose another place for the reference with -o")
+    prepare_output(out.parent)
     with bars(errors) as progress:
         jobs = [(path, options.telescope) for path in paths]
         seen = run_jobs(look, jobs, processes=1, progress=lambda done, of: progress("survey", done, of))
         for path, result in zip(paths, seen, strict=True):
             if isinstance(result, FrameError):
-                errors.print(f"left out {path.name}: {result}", markup=False, highlight=False)
+                tell(errors, f"left out {path.name}: {result}")
         good = [result for result in seen if not isinstance(result, FrameError)]
-        out = Path(options.out)
-        out.unlink(missing_ok=True)
+        if not good:
+            raise FrameError(
+                f"none of the {len(paths)} frames in {options.frames} can be used: the reasons stand above"
+            )
+        out.unlink(missing_ok=True)  # or it would be taken for the night's, half done
         baseline = prepare_reference(good, settings, out)
     reference = baseline.reference
-    console.print(
+    tell(
+        console,
         f"written: {out}: {len(reference.members)} frames, {reference.frame.shape[1]} x {reference.frame.shape[0]} px, "
         f"FWHM {reference.measurement.fwhm:.2f} px",
-        soft_wrap=True,
     )
 
 
@@ -79,10 +86,10 @@ def _subtract(options: Any, console: Console, errors: Console) -> None:
     difference = subtract(science, warp_reference(reference, transform, science.shape), seen, method=options.method)
     header = science.wcs.to_header(relax=True) if science.wcs is not None else None
     written = write_difference(difference, options.out, header)
-    console.print(
+    tell(
+        console,
         f"written: {written}: {difference.stars} stars, {difference.convolved} convolved, noise "
         f"{difference.sigma:.2f} ADU ({difference.noise_ratio:.2f} of what is expected), FWHM {difference.fwhm:.2f} px",
-        soft_wrap=True,
     )
 
 
@@ -100,6 +107,7 @@ def _detect(options: Any, console: Console, errors: Console) -> None:
     from ..images.detect import detect
     from ..images.subtract.files import read_difference
 
+    out = check_table_path(options.out)
     difference = read_difference(options.difference)
     found = detect(
         difference, threshold=options.detection_threshold, min_area=options.min_area, method=options.detector
@@ -107,8 +115,8 @@ def _detect(options: Any, console: Console, errors: Console) -> None:
     found["id"] = [f"{Path(options.difference).name}#{k}" for k in range(len(found))]
     found["noise"] = np.full(len(found), difference.sigma, dtype=np.float32)
     found["fwhm"] = np.full(len(found), difference.fwhm, dtype=np.float32)
-    write_table(found, Path(options.out))
-    console.print(f"written: {options.out}: {len(found)} detections", soft_wrap=True)
+    write_table(found, out)
+    tell(console, f"written: {out}: {len(found)} detections")
 
 
 def _cut_arguments(parser: ArgumentParser) -> None:
@@ -133,9 +141,7 @@ def _cut(options: Any, console: Console, errors: Console) -> None:
     rows["noise"] = np.full(len(rows), difference.sigma, dtype=np.float32)
     rows["fwhm"] = np.full(len(rows), difference.fwhm, dtype=np.float32)
     StampSet(pixels, rows, ("difference",), {"difference": str(options.difference)}).save(options.out)
-    console.print(
-        f"written: {options.out}: {len(rows)} stamps, {int((~usable).sum())} of them unusable", soft_wrap=True
-    )
+    tell(console, f"written: {options.out}: {len(rows)} stamps, {int((~usable).sum())} of them unusable")
 
 
 def _inject_arguments(parser: ArgumentParser) -> None:
@@ -163,8 +169,8 @@ def _inject(options: Any, console: Console, errors: Console) -> None:
     )
     out = Path(options.out)
     write_frame(filled, out)
-    truth.write(out.with_suffix(".ecsv"), overwrite=True)
-    console.print(f"written: {out} with {len(truth)} sources, truth in {out.with_suffix('.ecsv')}", soft_wrap=True)
+    write_table(truth, out.with_suffix(".ecsv"))
+    tell(console, f"written: {out} with {len(truth)} sources, truth in {out.with_suffix('.ecsv')}")
 
 
 def read_table(path: Path) -> Table:
@@ -177,14 +183,25 @@ def read_table(path: Path) -> Table:
         raise InputError(f"{path} cannot be read as a table: {error}") from error
 
 
-def write_table(table: Table, path: Path) -> None:
-    """Write a table in the format that its suffix names."""
-    if path.suffix == ".parquet":
-        write_parquet(table, path)
-    elif path.suffix in _FORMATS:
-        table.write(path, format=_FORMATS[path.suffix], overwrite=True)
-    else:
+def check_table_path(name: str) -> Path:
+    """Refuse a suffix that `write_table` does not know, before any work is done."""
+    path = Path(name)
+    if path.suffix != ".parquet" and path.suffix not in _FORMATS:
         raise InputError(f"{path.name}: write a table as .parquet, {', '.join(_FORMATS)}")
+    return path
+
+
+def write_table(table: Table, path: Path) -> None:
+    """Write a table in the format that its suffix names; an older one is replaced."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".parquet":
+            write_parquet(table, path)
+        else:
+            plain = without_int8(table) if path.suffix == ".vot" else table
+            plain.write(path, format=_FORMATS[path.suffix], overwrite=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error}; choose a place you may write") from error
 
 
 _FORMATS = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv", ".vot": "votable"}

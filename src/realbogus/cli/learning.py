@@ -11,8 +11,8 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from ..errors import ConfigError, InputError
-from .images import write_table
-from .verb import Verb, bars
+from .images import check_table_path, write_table
+from .verb import Verb, bars, check_threshold, tell
 
 __all__ = ["VERBS"]
 
@@ -42,11 +42,14 @@ def _train_arguments(parser: ArgumentParser) -> None:
 
 def _train(options: Any, console: Console, errors: Console) -> None:
     from ..config import Config, load_config, parse_overrides, with_overrides
+    from ..pipeline.settings import prepare_output
     from ..stamps import StampSet
 
     overrides = parse_overrides(options.set)
     config = load_config(options.recipe, overrides=overrides) if options.recipe else with_overrides(Config(), overrides)
     stamps = StampSet.load(options.stamps)
+    if not np.isin(stamps.labels, (0, 1)).any():
+        raise InputError(f"none of {len(stamps)} stamps has a label: fill the column `label` (1 real, 0 bogus)")
     try:
         from ..dataset.split import split
         from ..evaluation.report import evaluate
@@ -54,16 +57,17 @@ def _train(options: Any, console: Console, errors: Console) -> None:
     except ImportError as error:
         raise ConfigError(_NEEDS_TORCH) from error
     parts = split(stamps, config.split, seed=config.seed)
+    out = prepare_output(Path(options.out))  # now, not after the first epoch
     with bars(errors) as progress:
 
         def say(step: Progress) -> None:
             progress("train", (step.epoch - 1) * step.batches + step.batch, step.epochs * step.batches)
 
-        model = train(stamps, config, rows=parts.train, valid_rows=parts.valid, out=options.out, progress=say)
-    console.print(f"written: {options.out}", soft_wrap=True)
+        model = train(stamps, config, rows=parts.train, valid_rows=parts.valid, out=out, progress=say)
+    tell(console, f"written: {out}")
     if len(parts.test):
         report = evaluate(model, stamps.select(parts.test))
-        report.save(Path(options.out) / "test")
+        report.save(out / "test")
         console.print(report.to_markdown(), markup=False, highlight=False)
 
 
@@ -77,10 +81,13 @@ def _evaluate_arguments(parser: ArgumentParser) -> None:
 
 def _evaluate(options: Any, console: Console, errors: Console) -> None:
     from ..evaluation.report import evaluate
+    from ..pipeline.settings import prepare_output
     from ..stamps import StampSet
 
+    check_threshold(options.threshold)
+    out = prepare_output(Path(options.out))
     report = evaluate(_model(options.model), StampSet.load(options.stamps), threshold=options.threshold)
-    report.save(Path(options.out))
+    report.save(out)
     console.print(report.to_markdown(), markup=False, highlight=False)
 
 
@@ -95,6 +102,7 @@ def _score(options: Any, console: Console, errors: Console) -> None:
     from ..scoring import channel_indices
     from ..stamps import StampSet
 
+    out = check_table_path(options.out)
     stamps = StampSet.load(options.stamps)
     classifier = _model(options.model)
     rows = stamps.catalogue
@@ -111,11 +119,11 @@ def _score(options: Any, console: Console, errors: Console) -> None:
     rows["threshold"] = np.full(len(rows), classifier.card.threshold)
     rows["model"] = np.full(len(rows), classifier.card.name)
     rows["model_version"] = np.full(len(rows), classifier.card.version)
-    write_table(rows, Path(options.out))
-    console.print(
-        f"written: {options.out}: {int(usable.sum())} of {len(rows)} scored, {int(rows['real'].sum())} at or above "
+    write_table(rows, out)
+    tell(
+        console,
+        f"written: {out}: {int(usable.sum())} of {len(rows)} scored, {int(rows['real'].sum())} at or above "
         f"{classifier.card.threshold:.3f}",
-        soft_wrap=True,
     )
 
 
@@ -131,7 +139,7 @@ def _export(options: Any, console: Console, errors: Console) -> None:
     except ImportError as error:
         raise ConfigError(_NEEDS_TORCH) from error
     export_onnx(Model.load(options.model), Path(options.out))
-    console.print(f"written: {options.out}, which reproduces the model", soft_wrap=True)
+    tell(console, f"written: {options.out}, which reproduces the model")
 
 
 def _model(name: str) -> Any:

@@ -8,10 +8,11 @@ from typing import Any
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
+from ..errors import InputError
 from ..pipeline.night import NightResult, night
-from ..pipeline.settings import FORMATS, NightSettings
+from ..pipeline.settings import FORMATS, NightSettings, prepare_output
 from ..pipeline.terminal import ranked_table
-from .verb import Verb, bars, telescope_option
+from .verb import Verb, bars, check_threshold, telescope_option, tell
 
 __all__ = ["VERBS"]
 
@@ -108,6 +109,7 @@ def _settings(options: Any) -> NightSettings:
 
 def _night(options: Any, console: Console, errors: Console) -> None:
     also = tuple(name.strip() for name in options.also.split(",") if name.strip())
+    check_threshold(options.threshold)
     settings = _settings(options)
     with bars(errors) as progress:
         result = night(
@@ -127,19 +129,20 @@ def _tell(result: NightResult, console: Console) -> None:
         f"{summary['above_threshold']} at or above {summary['threshold']:.3f}; {summary['seconds']['total']:.0f} s"
     )
     for name, reason in frames["failed"].items():
-        console.print(f"  failed {name}: {reason}", markup=False, highlight=False)
+        tell(console, f"  failed {name}: {reason}")
     if "injected" in summary:
         found = summary["injected"]
         console.print(f"injected {found['n']}, detected {found['detected']}, found {found['found']}")
     if "calibration" in summary:
         check = summary["calibration"]
         console.print(
-            f"calibrated at {check['completeness']:.0%} completeness: cross-validated, {check['found_fraction']:.1%} of "
-            f"the detected injections found and {check['natural_fraction']:.2%} of natural detections above"
+            f"calibrated at {check['completeness']:.0%} completeness: cross-validated, "
+            f"{check['found_fraction']:.1%} of the detected injections found and "
+            f"{check['natural_fraction']:.2%} of natural detections above"
         )
     for warning in summary["warnings"]:
-        console.print(f"warning: {warning}", markup=False)
-    console.print(f"report: {result.report.resolve()}", soft_wrap=True, markup=False, highlight=False)
+        tell(console, f"warning: {warning}")
+    tell(console, f"report: {result.report.resolve()}")
 
 
 def _simulate_arguments(parser: ArgumentParser) -> None:
@@ -167,6 +170,9 @@ def _simulate_arguments(parser: ArgumentParser) -> None:
 
 
 def _simulate(options: Any, console: Console, errors: Console) -> None:
+    if options.stamps < 0 or options.jobs < 1:
+        raise InputError(f"stamps {options.stamps}, jobs {options.jobs}: give 0 or more pairs and 1 or more processes")
+    out = prepare_output(Path(options.out))
     with bars(errors) as progress:
         if options.stamps:
             from ..dataset.assemble import simulate_stamps
@@ -175,15 +181,15 @@ def _simulate(options: Any, console: Console, errors: Console) -> None:
                 options.preset, options.stamps, seed=options.seed, jobs=options.jobs,
                 progress=lambda done, of: progress("pairs", done, of),
             )  # fmt: skip
-            written = stamps.save(Path(options.out))
+            written = stamps.save(out)
         else:
             from ..images.simulate import simulate_night
 
             written = simulate_night(
-                Path(options.out), preset=options.preset, frames=options.frames, size=tuple(options.size),
+                out, preset=options.preset, frames=options.frames, size=tuple(options.size),
                 seed=options.seed, progress=lambda done, of: progress("frames", done, of),
             )  # fmt: skip
-    console.print(f"written: {written}", soft_wrap=True)
+    tell(console, f"written: {written}")
 
 
 VERBS = (

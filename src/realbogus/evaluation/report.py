@@ -63,7 +63,7 @@ class Report:
     recall_at_fpr : mapping of float to float
         Recall while that share of the bogus passes.
     snr_bins : list of dict
-        Counts in bins of |S/N|: `low`, `high`, `real`, `found`, `bogus`, `passed`.
+        Counts in bins of abs(S/N): `low`, `high`, `real`, `found`, `bogus`, `passed`.
     """
 
     model: str

@@ -1,70 +1,26 @@
-"""The pictures of a night's report: charts, and how they become SVG.
+"""The charts of a night's report.
 
-Chart functions draw on the matplotlib Axes they are given and return them; nothing here
-touches pyplot or any global state that outlives a call. `svg` turns a finished chart into
-inline SVG whose colours are CSS variables, so one chart serves a light and a dark page.
+Every function draws on the matplotlib Axes it is given and returns them; `chart.svg` turns
+them into inline SVG.
 """
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from astropy.table import Table
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from numpy.typing import ArrayLike, NDArray
 
+from .chart import COLOURS, legend, wilson_interval
 from .terminal import numbers, words
 
-__all__ = [
-    "candidate_map",
-    "completeness_curve",
-    "frame_quality",
-    "new_axes",
-    "score_histogram",
-    "svg",
-    "wilson_interval",
-]
+__all__ = ["candidate_map", "completeness_curve", "frame_quality", "score_histogram"]
 
-#: Colours of the light theme; `svg` turns each into the CSS variable of its name.
-COLOURS = {
-    "ink": "#18222d",
-    "muted": "#586572",
-    "line": "#dfe4e9",
-    "accent": "#1c629c",
-    "warm": "#b8560b",
-    "faint": "#9fb4c8",
-}
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text: small, searchable, in the page's own font
-    "svg.hashsalt": "realbogus",
-    "font.size": 9.5,
-    "text.color": COLOURS["ink"],
-    "text.parse_math": False,
-    "axes.unicode_minus": True,
-    "axes.edgecolor": COLOURS["muted"],
-    "axes.labelcolor": COLOURS["muted"],
-    "axes.linewidth": 0.7,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.labelsize": 9.5,
-    "grid.color": COLOURS["line"],
-    "grid.linewidth": 0.7,
-    "xtick.color": COLOURS["muted"],
-    "ytick.color": COLOURS["muted"],
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-}
 #: Titles, columns and units of the four panels of `frame_quality`.
 QUALITY = (
     ("PSF width", "fwhm", "FWHM (px)"),
@@ -73,63 +29,6 @@ QUALITY = (
     ("Above threshold", "above_threshold", "per frame"),
 )
 _COUNTS = ("detections", "above_threshold")
-
-
-def new_axes(width: float = 5.6, height: float = 3.2, *, fixed: bool = False) -> Axes:
-    """Return empty Axes in the report's style, on a transparent Figure of its own (inches).
-
-    With `fixed` the frame of the chart does not give way to its labels, so that charts set
-    side by side or one below the other line up.
-    """
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout=None if fixed else "constrained")
-        axes = figure.add_subplot()
-        if fixed:
-            figure.subplots_adjust(left=0.12, right=0.985, bottom=0.24, top=0.86)
-    figure.patch.set_visible(False)
-    axes.patch.set_visible(False)
-    return axes
-
-
-def svg(axes: Axes, name: str) -> str:
-    """Render the Figure of `axes` as SVG for inlining in HTML.
-
-    Parameters
-    ----------
-    axes : Axes
-        Any Axes of the figure.
-    name : str
-        Put before every id, so that several charts can live in one page.
-
-    Returns
-    -------
-    str
-        One `<svg>` element without width, height, metadata or any address; the colours of
-        `COLOURS` have become `var(--name)`.
-
-    Examples
-    --------
-    >>> text = svg(score_histogram(new_axes(), [0.1, 0.9], threshold=0.5), "scores")
-    >>> text.startswith("<svg"), "http" in text, "var(--accent)" in text
-    (True, False, True)
-    """
-    buffer = io.StringIO()
-    figure = cast(Figure, axes.figure)
-    with mpl.rc_context(_STYLE):
-        empty = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(buffer, format="svg", dpi=160, metadata=empty)
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.S)
-    text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text).replace("xlink:href", "href")
-    text = re.sub(r"^<svg [^>]*>", lambda m: re.sub(r' (width|height|version)="[^"]*"', "", m[0]), text)
-    used = set(re.findall(r'(?:url\(#|<use href="#)([^)"]+)', text))
-    text = re.sub(r' id="([^"]+)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", text)
-    text = text.replace("url(#", f"url(#{name}-").replace('<use href="#', f'<use href="#{name}-')
-    text = re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text)
-    for variable, colour in COLOURS.items():
-        text = text.replace(colour, f"var(--{variable})")
-    return re.sub(r"\s*\n\s*", "\n", text).strip()
 
 
 def score_histogram(
@@ -150,6 +49,7 @@ def score_histogram(
 
     Examples
     --------
+    >>> from realbogus.pipeline.chart import new_axes
     >>> ax = score_histogram(new_axes(), [0.1, 0.2, 0.9], threshold=0.5)
     >>> ax.get_xlabel()
     'score'
@@ -185,7 +85,7 @@ def score_histogram(
     ax.yaxis.set_minor_locator(mpl.ticker.NullLocator())
     ax.grid(visible=False, axis="x")
     if synthetic.any():
-        _legend(ax, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, ncols=2)
+        legend(ax, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, ncols=2)
     return ax
 
 
@@ -349,6 +249,7 @@ def completeness_curve(
 
     Examples
     --------
+    >>> from realbogus.pipeline.chart import new_axes
     >>> ax = completeness_curve(new_axes(), [5, 10], [10, 20], [20, 20], [12, 20], [9, 19])
     >>> ax.get_xlabel(), len(ax.containers)
     ('S/N', 2)
@@ -388,40 +289,8 @@ def completeness_curve(
         )
     ax.set(ylim=(0, 1.03), xlabel=quantity, ylabel="share of injected")
     ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f} %"))
-    _legend(ax, loc="lower right", bbox_to_anchor=(1, 0.08))
+    legend(ax, loc="lower right", bbox_to_anchor=(1, 0.08))
     return ax
-
-
-def wilson_interval(k: ArrayLike, n: ArrayLike, z: float = 1.959964) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the Wilson score interval of k successes in n trials (Wilson 1927).
-
-    Parameters
-    ----------
-    k, n : array_like, shape (B,)
-        Successes and trials, n > 0.
-    z : float
-        Normal quantile; the default gives 95 %.
-
-    Returns
-    -------
-    tuple of ndarray
-        Lower and upper end, shape (B,).
-
-    Examples
-    --------
-    >>> low, high = wilson_interval(9, 10)
-    >>> round(float(low), 3), round(float(high), 3)
-    (0.596, 0.982)
-    """
-    successes, trials = np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64)
-    share, extra = successes / trials, z * z / trials
-    centre = (share + 0.5 * extra) / (1.0 + extra)
-    half = z / (1.0 + extra) * np.sqrt(share * (1.0 - share) / trials + 0.25 * extra / trials)
-    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
-
-
-def _legend(ax: Axes, **where: Any) -> None:
-    ax.legend(frameon=False, fontsize=9, labelcolor=COLOURS["ink"], handlelength=1.6, **where)
 
 
 def _abscissa(mjd: NDArray[np.float64], failed: NDArray[np.bool_]) -> tuple[NDArray[np.float64], bool]:

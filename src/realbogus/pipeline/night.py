@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Table
-from numpy.typing import NDArray
 
 from .. import __version__
 from ..classifier import Classifier
@@ -22,22 +20,14 @@ from ..images.read import find_frames
 from ..runtimes import default_model, load_classifier
 from . import products
 from .associate import add_sources, detector_fixed, flag_known, read_known
-from .calibrate import completeness_bins
-from .chain import FrameJob, FrameResult, process_frame
+from .chain import FrameResult
+from .deliver import deliver
 from .flags import add_flags
-from .page import write_report
-from .prepare import Baseline, prepare_reference
 from .settings import NightSettings, prepare_output
-from .survey import Sighting, look
 from .tally import calibrated, counts, gather, injections, scores_of
-from .workers import run_jobs
+from .work import Progress, Work, carry_out
 
 __all__ = ["NightResult", "night"]
-
-#: Sources that the report shows as triptychs.
-REPORT_ROWS = 100
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -136,86 +126,48 @@ def night(
     catalogue = read_known(known) if known is not None else Table()
     paths = _frames(frames)
     source = default_model() if model is None else model
-    by_path = isinstance(source, (str, Path))
     classifier = load_classifier(source) if isinstance(source, (str, Path)) else source
     folder = prepare_output(Path(out))
-    processes = _processes(jobs) if by_path else 1
-    work = folder / "work" / chosen.fingerprint(paths, classifier.card.to_json())
-    _clear_others(work)
-    say = progress or (lambda stage, done, of: None)
-    failed: dict[str, str] = {}
-    seconds: dict[str, float] = {}
+    # An object cannot be handed to another process, a path can.
+    handed = str(source) if isinstance(source, (str, Path)) else classifier
+    processes = _processes(jobs) if isinstance(handed, str) else 1
 
+    scratch = folder / "work" / chosen.fingerprint(paths, classifier.card.to_json())
+    work = carry_out(paths, chosen, handed, scratch, processes, progress or (lambda stage, done, of: None))
     clock = perf_counter()
-    sightings = _survey(paths, chosen, processes, failed, say)
-    seconds["survey"] = perf_counter() - clock
-    clock = perf_counter()
-    baseline, parts = None, []
-    if sightings:
-        say("reference", 0, 1)
-        baseline = prepare_reference(sightings, chosen, work / "reference.fits")
-        failed |= baseline.failed
-        say("reference", 1, 1)
-        seconds["reference"] = perf_counter() - clock
-        clock = perf_counter()
-        model_of_jobs = str(source) if by_path else classifier
-        parts = _frames_done(sightings, baseline, chosen, model_of_jobs, work, processes, failed, say)
-        seconds["frames"] = perf_counter() - clock
-    clock = perf_counter()
-    results = [FrameResult.load(part) for part in parts]
-    rows = gather(results)
-    truth = injections(results)
-    warnings: list[str] = []
-    if len(rows):
-        fwhm = baseline.reference.measurement.fwhm if baseline else 3.0
+    results = [FrameResult.load(part) for part in work.parts]
+    rows, truth = gather(results), injections(results)
+    summary: dict[str, Any] = {
+        "realbogus": __version__,
+        "frames": {"in": len(paths), "used": len(work.parts), "failed": dict(sorted(work.failed.items()))},
+        "telescope": chosen.telescope, "method": chosen.method, "detector": chosen.detector,
+        "model": classifier.card.name, "model_version": classifier.card.version,
+        "settings": vars(chosen), "warnings": _warnings(work),
+    }  # fmt: skip
+    if work.baseline is not None and len(rows):
+        fwhm = work.baseline.reference.measurement.fwhm
         add_sources(rows, fwhm)
         add_flags(rows, detector_fixed(rows, fwhm))
         flag_known(rows, catalogue, known_radius_arcsec)
         if len(catalogue) and not np.isfinite(np.asarray(rows["ra"], dtype=float)).any():
-            warnings.append("no frame has a WCS, so no candidate could be matched with the known objects")
+            summary["warnings"].append("no frame has a WCS, so no candidate could be matched with the known objects")
     cut = classifier.card.threshold if threshold is None else float(threshold)
-    summary: dict[str, Any] = {
-        "realbogus": __version__,
-        "frames": {"in": len(paths), "used": len(parts), "failed": dict(sorted(failed.items()))},
-        "telescope": chosen.telescope, "method": chosen.method, "detector": chosen.detector,
-        "model": classifier.card.name, "model_version": classifier.card.version,
-        "settings": vars(chosen), "warnings": warnings,
-    }  # fmt: skip
     if chosen.calibrate and len(rows):
-        summary["calibration"] = calibrated(rows, truth, chosen.completeness)
-        cut = summary["calibration"]["threshold"] if threshold is None else cut
+        try:
+            summary["calibration"] = calibrated(rows, truth, chosen.completeness)
+            cut = summary["calibration"]["threshold"] if threshold is None else cut
+        except InputError as error:
+            summary["warnings"].append(f"the threshold was not calibrated: {error}")
     summary["threshold"] = cut
     summary |= counts(rows, truth, cut, injected=bool(chosen.inject))
-    if baseline:
-        summary["reference"] = _about(baseline)
-        shutil.copyfile(baseline.path, folder / "reference.fits")
     rows = _with_verdict(rows, cut, classifier)
-    _stage_seconds(results, seconds)
-    if len(rows):
-        products.collect(parts, rows, folder / "stamps")
-        shown = _triptychs(rows, results)
-        rows.remove_columns(["part", "row"])
-    else:
-        shown = (np.zeros((0, 3, 64, 64), np.float32), np.zeros(0, np.int64))
-    products.write_candidates(rows, folder, also)
-    seconds["products"] = perf_counter() - clock
-    summary["seconds"] = seconds | {"total": perf_counter() - started}
-    summary["peak_rss_mb"] = products.peak_rss_mb()
-    summary = products.plain(summary)
-    completeness = None
-    if len(truth):
-        completeness = completeness_bins(truth, scores_of(truth["score"]) >= cut)
-    write_report(
-        folder / "report.html", summary=summary, candidates=rows, triptychs=shown[0], triptych_rows=shown[1],
-        frames=_frame_table(results, failed, rows), completeness=completeness,
-    )  # fmt: skip
-    summary["seconds"]["total"] = perf_counter() - started
-    products.write_json(folder / "summary.json", summary)
+    summary["seconds"] = work.seconds | {"gather": perf_counter() - clock}
+    rows, summary = deliver(folder, rows, truth, summary, work, results, also, started)
     shutil.rmtree(folder / "work", ignore_errors=True)
-    if not parts:
-        first = next(iter(failed.items()), ("", "no reason given"))
+    if not work.parts:
+        name, reason = next(iter(work.failed.items()))
         raise FrameError(
-            f"none of the {len(paths)} frames could be used; the first, {first[0]}: {first[1]}. "
+            f"none of the {len(paths)} frames could be used; the first, {name}: {reason}. "
             f"{folder / 'summary.json'} has the reason of each"
         )
     return NightResult(folder, rows, summary)
@@ -238,58 +190,16 @@ def _processes(jobs: int | None) -> int:
     return jobs or os.cpu_count() or 1
 
 
-def _clear_others(work: Path) -> None:
-    """Remove what an earlier run with other frames or settings left, and make the folder for this one."""
-    if work.parent.is_dir():
-        for other in work.parent.iterdir():
-            if other != work:
-                shutil.rmtree(other, ignore_errors=True)
-    work.mkdir(parents=True, exist_ok=True)
-
-
-def _survey(
-    paths: Sequence[Path], chosen: NightSettings, processes: int, failed: dict[str, str], say: Progress
-) -> list[Sighting]:
-    jobs = [(path, chosen.telescope) for path in paths]
-    outcome = run_jobs(look, jobs, processes=processes, progress=lambda done, of: say("survey", done, of))
-    sightings = []
-    for path, result in zip(paths, outcome, strict=True):
-        if isinstance(result, FrameError):
-            failed[path.name] = str(result)
-        else:
-            sightings.append(result)
-    return sightings
-
-
-def _frames_done(
-    sightings: Sequence[Sighting], baseline: Baseline, chosen: NightSettings, model: str | Classifier,
-    work: Path, processes: int, failed: dict[str, str], say: Progress,
-) -> list[Path]:  # fmt: skip
-    placed = [sighting for sighting in sightings if sighting.name in baseline.transforms]
-    jobs = [
-        FrameJob(
-            sighting.path, sighting.name, sighting.measurement, baseline.transforms[sighting.name], baseline.path,
-            chosen, model, work / "frames" / re.sub(r"[^A-Za-z0-9._-]", "_", sighting.name),
-        )
-        for sighting in placed
-    ]  # fmt: skip
-    (work / "frames").mkdir(exist_ok=True)
-    outcome = run_jobs(process_frame, jobs, processes=processes, progress=lambda done, of: say("frames", done, of))
-    parts = []
-    for sighting, result in zip(placed, outcome, strict=True):
-        if isinstance(result, FrameError):
-            failed[sighting.name] = str(result)
-        else:
-            parts.append(result)
-    return parts
-
-
-def _about(baseline: Baseline) -> dict[str, Any]:
-    reference = baseline.reference
-    return {
-        "members": list(reference.members), "fwhm": reference.measurement.fwhm, "noise": reference.measurement.noise,
-        "shape": list(reference.frame.shape), "covered": float((reference.coverage > 0).mean()),
-    }  # fmt: skip
+def _warnings(work: Work) -> list[str]:
+    if work.baseline is None:
+        return []
+    members = work.baseline.reference.members
+    if len(members) < 5 and set(members) & {part.name for part in work.parts}:
+        return [
+            f"the reference is made of only {len(members)} of the night's own frames: what changed is partly in it; "
+            "give more frames, or a reference of another night"
+        ]
+    return []
 
 
 def _with_verdict(rows: Table, threshold: float, classifier: Classifier) -> Table:
@@ -300,64 +210,3 @@ def _with_verdict(rows: Table, threshold: float, classifier: Classifier) -> Tabl
     rows["model"] = np.full(len(rows), classifier.card.name)
     rows["model_version"] = np.full(len(rows), classifier.card.version)
     return products.in_order(products.rank(rows))
-
-
-def _stage_seconds(results: Sequence[FrameResult], seconds: dict[str, float]) -> None:
-    """Add what the stages inside `frames` took, summed over all frames and processes."""
-    for result in results:
-        for stage, value in result.facts["seconds"].items():
-            seconds[stage] = seconds.get(stage, 0.0) + value
-
-
-def _triptychs(rows: Table, results: Sequence[FrameResult]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Science, reference and difference of the best detection of each of the best sources."""
-    seen: set[str] = set()
-    pixels, shown = [], []
-    for index in range(len(rows)):
-        row = rows[index]
-        if row["source"] in seen:
-            continue
-        result = results[int(row["part"])]
-        at = np.flatnonzero(result.triptych_rows == int(row["row"]))
-        if not len(at):
-            continue
-        seen.add(row["source"])
-        difference, science, reference = result.triptychs[at[0]]
-        pixels.append(np.stack([science, reference, difference]))
-        shown.append(index)
-        if len(shown) == REPORT_ROWS:
-            break
-    return np.array(pixels, np.float32).reshape(-1, 3, 64, 64), np.array(shown, np.int64)
-
-
-def _frame_table(results: Sequence[FrameResult], failed: dict[str, str], rows: Table) -> Table:
-    passed: dict[str, int] = {}
-    if len(rows):
-        names, number = np.unique(np.asarray(rows["frame"])[np.asarray(rows["real"])], return_counts=True)
-        passed = dict(zip(names.tolist(), number.tolist(), strict=True))
-    numbers = (
-        "mjd",
-        "fwhm",
-        "sky",
-        "noise",
-        "ellipticity",
-        "stars",
-        "residual_px",
-        "noise_ratio",
-        "kernel_stars",
-        "detections",
-    )
-    lines = []
-    for result in results:
-        facts = result.facts
-        line = {name: np.nan if facts.get(name) is None else float(facts[name]) for name in numbers}
-        lines.append(
-            line | {"frame": facts["frame"], "status": "used", "reason": "", "convolved": facts["convolved"],
-                    "above_threshold": passed.get(facts["frame"], 0)}
-        )  # fmt: skip
-    for name, reason in failed.items():
-        lines.append(
-            dict.fromkeys(numbers, np.nan)
-            | {"frame": name, "status": "failed", "reason": reason, "convolved": "", "above_threshold": -1}
-        )
-    return Table(rows=sorted(lines, key=lambda line: str(line["frame"])))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import math
 import os
 from collections.abc import Mapping
@@ -23,22 +22,16 @@ from astropy.coordinates import Angle
 from astropy.table import Table
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from matplotlib.colors import LinearSegmentedColormap
 from numpy.typing import NDArray
-from PIL import Image
 
 from ..errors import InputError, OutputError
 from . import figures
-from .terminal import numbers, ranked_table, words
+from .chart import new_axes, svg
+from .terminal import numbers, words
+from .triptych import DIFFERENCE_SIGMA, GAP_PX, triptych_png
 
-__all__ = ["ranked_table", "triptych_png", "write_report"]
+__all__ = ["write_report"]
 
-_LEVELS = 112
-_NO_DATA, _STRIPE, _GAP = 2 * _LEVELS, 2 * _LEVELS + 1, 255
-#: Columns of gap between two panels of a triptych.
-GAP_PX = 2
-#: The difference panel runs from minus to plus so many sigma.
-DIFFERENCE_SIGMA = 8.0
 #: Keys of the summary that have a place of their own on the page.
 _PLACED = {
     "frames", "detections", "scored", "unscored", "above_threshold", "threshold", "model", "model_version",
@@ -130,81 +123,6 @@ def write_report(
     return path
 
 
-def triptych_png(panels: NDArray[np.float32], noise: float = math.nan) -> bytes:
-    """Render science, reference and difference side by side as one PNG of palette colours.
-
-    Row 0 is at the bottom, as in every FITS viewer. Science and reference lose their own
-    median and share one asinh stretch; the difference runs from -8 to +8 sigma through
-    black, negative blue, positive orange (told apart by colour-blind readers). Pixels
-    without data are hatched.
-
-    Parameters
-    ----------
-    panels : ndarray of float32, shape (3, S, S)
-        ADU; NaN where there is no data.
-    noise : float
-        Sigma of the difference, ADU; estimated from the stamp where not finite.
-
-    Examples
-    --------
-    >>> triptych_png(np.zeros((3, 64, 64), "float32"))[1:4]
-    b'PNG'
-    """
-    size = panels.shape[-1]
-    sigma = _sigma(panels[0])
-    flat = [panel - _median(panel) for panel in panels[:2]]
-    both = np.concatenate([panel[np.isfinite(panel)] for panel in flat])
-    low = -1.5 * sigma
-    high = max(float(np.percentile(both, 99.8)) if both.size else 0.0, 8.0 * sigma)
-
-    def stretch(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        soft = 3.0 * sigma
-        scaled: NDArray[np.float32] = np.arcsinh((values - low) / soft) / np.arcsinh((high - low) / soft)
-        return scaled
-
-    noise = noise if math.isfinite(noise) and noise > 0 else _sigma(panels[2])
-    shares = [stretch(flat[0]), stretch(flat[1]), 0.5 + 0.5 * panels[2] / (DIFFERENCE_SIGMA * noise)]
-    canvas = np.full((size, 3 * size + 2 * GAP_PX), _GAP, dtype=np.uint8)
-    y, x = np.mgrid[:size, :size]
-    hatch = np.where((x + y) % 6 < 2, _STRIPE, _NO_DATA)
-    for place, share in enumerate(shares):
-        level = np.clip(np.nan_to_num(share), 0, 1) * (_LEVELS - 1) + (_LEVELS if place == 2 else 0)
-        panel = np.where(np.isfinite(panels[place]), np.round(level), hatch).astype(np.uint8)
-        start = place * (size + GAP_PX)
-        canvas[:, start : start + size] = panel[::-1]
-    picture = Image.fromarray(canvas)
-    picture.putpalette(_palette())
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", optimize=True, transparency=_GAP)
-    return buffer.getvalue()
-
-
-def _palette() -> list[int]:
-    # dark through the noise, so that what stands out of it shows
-    stops = [(0, "#d3ecff"), (0.22, "#3b8fe0"), (0.5, "#07090c"), (0.78, "#e07f1c"), (1, "#ffeacb")]
-    diverging = LinearSegmentedColormap.from_list("difference", stops)
-    grey = LinearSegmentedColormap.from_list("sky", ["#07090c", "#8b929b", "#ffffff"])
-    steps = np.linspace(0, 1, _LEVELS)
-    colours = np.zeros((256, 3))
-    colours[:_LEVELS], colours[_LEVELS : 2 * _LEVELS] = grey(steps)[:, :3], diverging(steps)[:, :3]
-    colours[_NO_DATA], colours[_STRIPE] = (0.24, 0.27, 0.31), (0.33, 0.36, 0.40)
-    return [int(v) for v in np.round(colours * 255).ravel()]
-
-
-def _median(values: NDArray[np.float32]) -> float:
-    finite = values[np.isfinite(values)]
-    return float(np.median(finite)) if finite.size else 0.0
-
-
-def _sigma(values: NDArray[np.float32]) -> float:
-    """Return a robust sigma that is never zero, whatever comes."""
-    finite = values[np.isfinite(values)]
-    if not finite.size:
-        return 1.0
-    mad = 1.4826 * float(np.median(np.abs(finite - _median(finite))))
-    return mad or float(finite.std()) or 1.0
-
-
 def _cards(shown: Table, images: NDArray[np.float32]) -> list[dict[str, Any]]:
     """Return what the template shows of each candidate, in the order of the table."""
     measures = "score snr flux x y ra dec mjd missing noise sign fwhm epochs real injected detector_fixed"
@@ -270,24 +188,24 @@ def _charts(
     scores, real = numbers(candidates, "score"), numbers(candidates, "real") == 1
     threshold = float(summary.get("threshold", 0.5))
     if np.isfinite(scores).any():
-        ax, injected = figures.new_axes(5.6, 4.4), numbers(candidates, "injected") == 1
+        ax, injected = new_axes(5.6, 4.4), numbers(candidates, "injected") == 1
         figures.score_histogram(ax, scores, threshold=threshold, injected=injected)
-        charts["scores"] = Markup(figures.svg(ax, "scores"))
+        charts["scores"] = Markup(svg(ax, "scores"))
     if len(candidates):
         ra, dec = numbers(candidates, "ra"), numbers(candidates, "dec")
         sky = bool(np.isfinite(ra + dec).all())
-        across, up = (ra, dec) if sky else (numbers(candidates, "x"), numbers(candidates, "y"))
+        across, up = (ra, dec) if sky else _on_reference(candidates)
         links: list[str | None] = [None] * len(candidates)
         for place, row in enumerate(rows, start=1):
             links[row] = f"#candidate-{place}"
-        ax = figures.new_axes(5.6, 4.4)
+        ax = new_axes(5.6, 4.4)
         figures.candidate_map(ax, across, up, scores, real, threshold=threshold, sky=sky, links=links)
-        charts["map"], charts["map_is_sky"] = Markup(figures.svg(ax, "map")), sky
+        charts["map"], charts["map_is_sky"] = Markup(svg(ax, "map")), sky
     if any(status != "failed" for status in words(frames, "status")):
-        panels = [figures.new_axes(5.6, 2.1, fixed=True) for _ in figures.QUALITY]
+        panels = [new_axes(5.6, 2.1, fixed=True) for _ in figures.QUALITY]
         figures.frame_quality(panels, frames)
         charts["quality"] = [
-            (title, Markup(figures.svg(ax, f"quality{i}")))
+            (title, Markup(svg(ax, f"quality{i}")))
             for i, (ax, (title, _, _)) in enumerate(zip(panels, figures.QUALITY, strict=True))
         ]
     bins = completeness
@@ -296,10 +214,16 @@ def _charts(
     if len(bins):
         kind, label = ("snr", "S/N") if "snr_lo" in bins.colnames else ("mag", "magnitude")
         columns = [numbers(bins, name) for name in (f"{kind}_lo", f"{kind}_hi", "n", "detected", "found")]
-        ax = figures.completeness_curve(figures.new_axes(), *columns, quantity=label)
-        charts["completeness"] = Markup(figures.svg(ax, "completeness"))
+        ax = figures.completeness_curve(new_axes(), *columns, quantity=label)
+        charts["completeness"] = Markup(svg(ax, "completeness"))
         charts["bins"], charts["quantity"] = np.transpose(columns).tolist(), label
     return charts
+
+
+def _on_reference(candidates: Table) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Pixels of the reference, where every frame's candidates lie on one another; of the frame where it has none."""
+    names = ("ref_x", "ref_y") if {"ref_x", "ref_y"} <= set(candidates.colnames) else ("x", "y")
+    return numbers(candidates, names[0]), numbers(candidates, names[1])
 
 
 def _sexagesimal(ra: float, dec: float) -> str:

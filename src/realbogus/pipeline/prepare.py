@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from astropy.wcs import WCS
 
+from ..errors import FrameError
 from ..images.align import Transform, inverse, shifted, union_grid
 from ..images.frame import Frame
 from ..images.members import choose_members
@@ -63,6 +64,11 @@ def prepare_reference(sightings: Sequence[Sighting], settings: NightSettings, pa
         return Baseline(path, given, {name: inverse(t) for name, t in transforms.items()}, failed)
     anchor, on_anchor, failed = place_on_best(sightings)
     placed = [sighting for sighting in sightings if sighting.name in on_anchor]
+    if len(placed) < 2:
+        raise FrameError(
+            "only this frame can be used, and there is nothing to subtract from it: "
+            "give more frames of the field, or a reference (--reference)"
+        )
     shape, origin = union_grid([on_anchor[s.name] for s in placed], [s.frame.shape for s in placed])
     on_grid = {s.name: shifted(on_anchor[s.name], *origin) for s in placed}
     if path.is_file():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pytest
@@ -18,9 +19,7 @@ GAIN = 2.0
 NOISE = 10.0
 
 
-def render(
-    shape: tuple[int, int], x: NDArray, y: NDArray, flux: NDArray, fwhm: float | NDArray
-) -> NDArray[np.float64]:
+def render(shape: tuple[int, int], x: NDArray, y: NDArray, flux: NDArray, fwhm: float | NDArray) -> NDArray[np.float64]:
     """Sum of pixel-integrated round Gaussians."""
     image = np.zeros(shape)
     sigma = np.broadcast_to(np.asarray(fwhm, float) / 2.3548, np.shape(x))
@@ -50,6 +49,7 @@ class Field:
     flux: NDArray[np.float64]
 
 
+@cache
 def make_field(
     *,
     shape: tuple[int, int] = (280, 300),
@@ -61,7 +61,7 @@ def make_field(
     shift: float = 0.0,
     vary: float = 0.0,
     noise: float = NOISE,
-    new: Sequence[tuple[float, float, float]] = (),
+    new: tuple[tuple[float, float, float], ...] = (),
     seed: int = 1,
 ) -> Field:
     """Science frame of sky 300 ADU and one of `depth` epochs; `new` holds (x, y, flux) of science only."""

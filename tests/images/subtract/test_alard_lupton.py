@@ -51,10 +51,8 @@ def test_broader_gaussian_is_recovered_with_its_flux_ratio(field, stars_image, s
 @pytest.mark.parametrize("fwhms", [(3.8, 3.0), (3.0, 3.8)])
 @pytest.mark.parametrize("scale", [1.0, 0.5])
 def test_a_new_source_keeps_its_flux_whichever_side_is_convolved(field, fwhms, scale):
-    new = [(60.3, 70.6, 3e4), (211.8, 200.2, 3e4), (140.1, 60.0, 3e4)]
-    quiet, loud = (
-        field(science_fwhm=fwhms[0], reference_fwhm=fwhms[1], scale=scale, new=added) for added in ((), new)
-    )
+    new = ((60.3, 70.6, 3e4), (211.8, 200.2, 3e4), (140.1, 60.0, 3e4))
+    quiet, loud = (field(science_fwhm=fwhms[0], reference_fwhm=fwhms[1], scale=scale, new=added) for added in ((), new))
     pixels = [subtract(f.science, f.reference, f.measurement).pixels for f in (quiet, loud)]
     # the same noise is in both: what is left is the source (and its photon noise)
     x, y, flux = np.array(new).T
@@ -103,9 +101,7 @@ def test_tiles_give_what_the_whole_gives(field, convolve):
     whole = subtract_tiles(pair, kernel, convolve=convolve, jobs=1, size=400)
     tiles = subtract_tiles(pair, kernel, convolve=convolve, jobs=2, size=37)
     for a, b in zip(whole, tiles, strict=True):
-        np.testing.assert_allclose(
-            a, b, atol=2e-3 * frame_sigma(whole[0], np.zeros(whole[0].shape, np.uint8))
-        )
+        np.testing.assert_allclose(a, b, atol=2e-3 * frame_sigma(whole[0], np.zeros(whole[0].shape, np.uint8)))
 
 
 def test_convolution_is_scipys(field):
@@ -165,7 +161,7 @@ def test_the_sharper_side_is_convolved(field, science, reference, side):
 
 
 def test_eight_stars_are_enough(field):
-    made = field(stars=14, new=[(100, 100, 2e4)])
+    made = field(stars=14, new=((100, 100, 2e4),))
     difference = subtract(made.science, made.reference, made.measurement)
     assert 3 <= difference.stars <= 12
     assert difference.scale == pytest.approx(1.0, abs=0.02)
@@ -191,3 +187,12 @@ def test_stars_spoilt_by_bad_pixels_are_no_kernel_stars(field):
     mask[np.clip(np.rint(made.y).astype(int), 0, 279), np.clip(np.rint(made.x).astype(int), 0, 299)] = BAD
     with pytest.raises(SubtractionError, match="are clean, constant and off the border"):
         subtract(replace(made.science, mask=mask), made.reference, made.measurement)
+
+
+def test_a_star_that_varies_is_not_hidden_by_the_scatter_of_the_references_members(field):
+    made = field()
+    noise = made.reference.noise + np.float32(0.2) * np.maximum(made.reference.frame.pixels, 0)
+    scattered = replace(made.reference, noise=noise)
+    calm, wild = (subtract(made.science, ref, made.measurement) for ref in (made.reference, scattered))
+    near = near_stars(made, made.science.shape) & (wild.mask == 0)
+    assert np.median(wild.noise[near] / calm.noise[near]) < 1.2

@@ -78,9 +78,7 @@ def test_a_good_answer_becomes_a_difference(field, fake):
     assert difference.noise_ratio == pytest.approx(1.0, abs=0.1)
     line = json.loads(record.read_text())
     border = int(line[line.index("-r") + 1])
-    assert (difference.mask[:border] & NODATA).all() and not difference.mask[
-        border:-border, border:-border
-    ].any()
+    assert (difference.mask[:border] & NODATA).all() and not difference.mask[border:-border, border:-border].any()
     assert line[line.index("-c") + 1] == "t" and line[line.index("-n") + 1] == "i"
 
 

@@ -67,7 +67,7 @@ def simulate_night(
     Returns
     -------
     Path
-        `out`. `truth.ecsv` has one row per frame and change inside it with |S/N| >= 1: frame, x, y
+        `out`. `truth.ecsv` has one row per frame and change inside it with abs(S/N) >= 1: frame, x, y
         (0-based pixels of that frame), ra, dec (deg), mag, flux (ADU above the source's mean over
         the night; negative for a variable below it), snr, kind (variable, transient, asteroid), id.
 

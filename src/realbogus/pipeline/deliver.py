@@ -1,0 +1,162 @@
+"""What a night hands over: list, stamps, reference, summary and report, written in one place."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from . import products
+from .calibrate import completeness_bins
+from .chain import FrameResult
+from .page import write_report
+from .prepare import Baseline
+from .tally import scores_of
+from .work import Work
+
+__all__ = ["deliver"]
+
+#: Sources that the report shows as triptychs.
+REPORT_ROWS = 100
+
+
+def deliver(
+    folder: Path,
+    rows: Table,
+    truth: Table,
+    summary: dict[str, Any],
+    work: Work,
+    results: Sequence[FrameResult],
+    also: Sequence[str],
+    started: float,
+) -> tuple[Table, dict[str, Any]]:
+    """Write everything a night leaves behind.
+
+    Parameters
+    ----------
+    folder : Path
+        The output folder.
+    rows : Table
+        The ranked catalogue; `part` and `row` say where each stamp lies.
+    truth : Table
+        Injected sources.
+    summary : dict
+        All that is known so far.
+    work : Work
+        What was done.
+    results : sequence of FrameResult
+        One a used frame.
+    also : sequence of str
+        Formats beside Parquet.
+    started : float
+        `perf_counter` at the start of the night.
+
+    Returns
+    -------
+    rows : Table
+        The catalogue as written.
+    summary : dict
+        As in `summary.json`.
+    """
+    clock = perf_counter()
+    seconds = summary["seconds"]
+    _stage_seconds(results, seconds)
+    shutil.rmtree(folder / "stamps", ignore_errors=True)
+    if work.baseline is not None:
+        summary["reference"] = _about(work.baseline)
+        shutil.copyfile(work.baseline.path, folder / "reference.fits")
+    pixels, shown = np.zeros((0, 3, 64, 64), np.float32), np.zeros(0, np.int64)
+    if len(rows):
+        products.collect(work.parts, rows, folder / "stamps")
+        pixels, shown = _triptychs(rows, results)
+        rows.remove_columns(["part", "row"])
+    products.write_candidates(rows, folder, also)
+    seconds["products"] = perf_counter() - clock
+    seconds["total"] = perf_counter() - started
+    summary["peak_rss_mb"] = products.peak_rss_mb()
+    completeness = None
+    if len(truth):
+        completeness = completeness_bins(truth, scores_of(truth["score"]) >= summary["threshold"])
+    summary = products.plain(summary)
+    write_report(
+        folder / "report.html", summary=summary, candidates=rows, triptychs=pixels, triptych_rows=shown,
+        frames=_frame_table(results, work.failed, rows), completeness=completeness,
+    )  # fmt: skip
+    summary["seconds"]["total"] = perf_counter() - started
+    products.write_json(folder / "summary.json", summary)
+    return rows, summary
+
+
+def _about(baseline: Baseline) -> dict[str, Any]:
+    reference = baseline.reference
+    return {
+        "members": list(reference.members), "fwhm": reference.measurement.fwhm, "noise": reference.measurement.noise,
+        "shape": list(reference.frame.shape), "covered": float((reference.coverage > 0).mean()),
+    }  # fmt: skip
+
+
+def _stage_seconds(results: Sequence[FrameResult], seconds: dict[str, float]) -> None:
+    """Add what the stages inside `frames` took, summed over all frames and processes."""
+    for result in results:
+        for stage, value in result.facts["seconds"].items():
+            seconds[stage] = seconds.get(stage, 0.0) + value
+
+
+def _triptychs(rows: Table, results: Sequence[FrameResult]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Science, reference and difference of the best detection of each of the best sources."""
+    seen: set[str] = set()
+    pixels, shown = [], []
+    for index in range(len(rows)):
+        row = rows[index]
+        if row["source"] in seen:
+            continue
+        result = results[int(row["part"])]
+        at = np.flatnonzero(result.triptych_rows == int(row["row"]))
+        if not len(at):
+            continue
+        seen.add(row["source"])
+        difference, science, reference = result.triptychs[at[0]]
+        pixels.append(np.stack([science, reference, difference]))
+        shown.append(index)
+        if len(shown) == REPORT_ROWS:
+            break
+    return np.array(pixels, np.float32).reshape(-1, 3, 64, 64), np.array(shown, np.int64)
+
+
+def _frame_table(results: Sequence[FrameResult], failed: dict[str, str], rows: Table) -> Table:
+    passed: dict[str, int] = {}
+    if len(rows):
+        names, number = np.unique(np.asarray(rows["frame"])[np.asarray(rows["real"])], return_counts=True)
+        passed = dict(zip(names.tolist(), number.tolist(), strict=True))
+    numbers = (
+        "mjd",
+        "fwhm",
+        "sky",
+        "noise",
+        "ellipticity",
+        "stars",
+        "residual_px",
+        "noise_ratio",
+        "kernel_stars",
+        "detections",
+    )
+    lines = []
+    for result in results:
+        facts = result.facts
+        line = {name: np.nan if facts.get(name) is None else float(facts[name]) for name in numbers}
+        lines.append(
+            line | {"frame": facts["frame"], "status": "used", "reason": "", "convolved": facts["convolved"],
+                    "above_threshold": passed.get(facts["frame"], 0)}
+        )  # fmt: skip
+    for name, reason in failed.items():
+        lines.append(
+            dict.fromkeys(numbers, np.nan)
+            | {"frame": name, "status": "failed", "reason": reason, "convolved": "", "above_threshold": -1}
+        )
+    return Table(rows=sorted(lines, key=lambda line: str(line["frame"])))

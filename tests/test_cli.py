@@ -1,0 +1,428 @@
+"""Every verb of the command line end to end, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+import realbogus
+from realbogus.cli import VERBS, main
+from realbogus.images.read import read_frame
+from realbogus.images.subtract.files import read_difference
+from realbogus.runtimes import load_classifier
+from realbogus.stamps import StampSet
+from realbogus.tables import read_parquet
+
+TELESCOPE = ["--telescope", "mini-sitian"]
+TINY = ["training.epochs=1", "training.batch_size=16", "model.architecture=compact", "preprocess.size=32"]
+
+
+def run(*words: object) -> None:
+    """Run a verb that must succeed."""
+    assert main([str(word) for word in words]) == 0
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory) -> Path:
+    """A folder with `frames` of a small simulated night."""
+    out = tmp_path_factory.mktemp("cli") / "night [1]"  # brackets: rich must not take them for markup
+    run("simulate", "--preset", "mini-sitian", "--frames", 4, "--size", 256, 256, "--seed", 3, "-o", out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def frame(night) -> Path:
+    return sorted((night / "frames").iterdir())[-1]
+
+
+@pytest.fixture(scope="module")
+def reference(night) -> Path:
+    out = night / "made" / "reference.fits"
+    run("reference", night / "frames", "-o", out, "--members", 3, *TELESCOPE)
+    return out
+
+
+@pytest.fixture(scope="module")
+def difference(night, frame, reference) -> Path:
+    out = night / "difference.fits"
+    run("subtract", frame, reference, "-o", out, "--method", "plain", *TELESCOPE)
+    return out
+
+
+@pytest.fixture(scope="module")
+def detections(night, difference) -> Path:
+    out = night / "tables" / "found.parquet"
+    run("detect", difference, "-o", out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def cuts(night, difference, detections) -> Path:
+    out = night / "cuts"
+    run("cut", difference, detections, "-o", out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def labelled(night) -> Path:
+    """A folder of some dozens of labelled stamps."""
+    run("simulate", "--preset", "varied", "--stamps", 2, "-o", night / "labelled")
+    return night / "labelled"
+
+
+@pytest.fixture(scope="module")
+def model(night, labelled) -> Path:
+    run("train", labelled, "-o", night / "model", "--set", *TINY)
+    return night / "model"
+
+
+@pytest.fixture
+def fails(capsys):
+    """Run a verb that must fail with status 1, and return what it says: one error, no traceback."""
+
+    def check(*words: object) -> str:
+        capsys.readouterr()
+        assert main([str(word) for word in words]) == 1
+        said = capsys.readouterr()
+        assert said.out == ""
+        lines = said.err.splitlines()
+        assert [line.startswith("error: ") for line in lines].count(True) == 1
+        assert "Traceback" not in said.err
+        return next(line for line in lines if line.startswith("error: "))
+
+    return check
+
+
+@pytest.fixture
+def blocked(tmp_path) -> Path:
+    """A path below a file, where not even root can write."""
+    (tmp_path / "file").write_text("in the way")
+    return tmp_path / "file"
+
+
+def test_simulate_writes_frames_and_truth(night):
+    assert len(list((night / "frames").iterdir())) == 4
+    assert len(Table.read(night / "truth.ecsv")) > 0
+    assert json.loads((night / "simulation.json").read_text())["seed"] == 3
+
+
+def test_simulate_never_mixes_two_nights(night, fails):
+    assert "is not empty" in fails("simulate", "--frames", 1, "--size", 128, 128, "-o", night)
+
+
+def test_reference_is_made_of_so_many_frames(reference, night):
+    assert min(read_frame(reference).shape) > 240
+    run("reference", night / "frames", "-o", reference, "--members", 3, *TELESCOPE)  # an older one is replaced
+
+
+def test_reference_names_what_it_leaves_out(night, tmp_path, capsys):
+    (tmp_path / "frames").mkdir()
+    for path in (night / "frames").iterdir():
+        (tmp_path / "frames" / path.name).symlink_to(path)
+    (tmp_path / "frames" / "zz.fits").write_bytes(b"SIMPLE")
+    run("reference", tmp_path / "frames", "-o", tmp_path / "r.fits", "--members", 2, *TELESCOPE)
+    said = capsys.readouterr()
+    assert "left out zz.fits: " in said.err
+    assert f"written: {tmp_path / 'r.fits'}: 2 frames" in said.out
+
+
+def test_reference_of_no_good_frame_is_an_error(tmp_path, fails):
+    (tmp_path / "zz.fits").write_bytes(b"SIMPLE")
+    assert "none of the 1 frames" in fails("reference", tmp_path, "-o", tmp_path / "out" / "r.fits")
+
+
+def test_reference_never_overwrites_a_frame(frame, fails):
+    before = frame.read_bytes()
+    assert "is one of the frames" in fails("reference", frame.parent, "-o", frame, *TELESCOPE)
+    assert frame.read_bytes() == before
+
+
+def test_subtract_writes_a_judged_difference(difference, frame):
+    written = read_difference(difference)
+    assert written.pixels.shape == read_frame(frame, "mini-sitian").shape
+    assert written.sigma > 0 and written.method == "plain"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "ecsv", "vot"])
+def test_detect_writes_what_the_suffix_says(difference, detections, tmp_path, suffix):
+    run("detect", difference, "-o", tmp_path / f"d.{suffix}")
+    rows, truth = Table.read(tmp_path / f"d.{suffix}"), read_parquet(detections)
+    assert set(rows.colnames) == set(truth.colnames)
+    np.testing.assert_allclose(rows["x"], truth["x"], atol=1e-3)
+    assert np.asarray(rows["sign"]).tolist() == np.asarray(truth["sign"]).tolist()
+
+
+def test_a_lower_threshold_detects_more(difference, detections, tmp_path):
+    run("detect", difference, "-o", tmp_path / "d.csv", "--detection-threshold", 1.5, "--min-area", 3)
+    assert len(Table.read(tmp_path / "d.csv")) > len(read_parquet(detections))
+
+
+def test_cut_gives_a_stamp_for_every_row(cuts, detections, difference, tmp_path):
+    stamps, rows, image = StampSet.load(cuts), read_parquet(detections), read_difference(difference)
+    assert len(stamps) == len(rows) > 0
+    assert list(stamps.catalogue["id"]) == list(rows["id"])
+    k = int(np.flatnonzero(np.asarray(stamps.catalogue["missing"]) == 0)[0])
+    x, y = round(float(rows["x"][k])), round(float(rows["y"][k]))
+    assert stamps.pixels[k, 0, 32, 32] == image.pixels[y, x]
+
+
+def test_cut_takes_anybodys_table(difference, tmp_path):
+    Table({"x": [100.0, 3.0], "y": [120.0, 250.0]}).write(tmp_path / "mine.csv")
+    run("cut", difference, tmp_path / "mine.csv", "-o", tmp_path / "cuts")
+    stamps = StampSet.load(tmp_path / "cuts")
+    assert len(set(stamps.catalogue["id"])) == 2
+    assert stamps.catalogue["missing"][1] > 0.2  # near the corner
+
+
+def test_inject_adds_what_the_truth_says(frame, tmp_path):
+    out = tmp_path / "filled.fits"
+    run("inject", frame, "-o", out, "--inject", 5, "--inject-snr", 40, 60, "--seed", 2, *TELESCOPE)
+    truth = Table.read(tmp_path / "filled.ecsv")
+    added = fits.getdata(out).astype(float) - fits.getdata(frame)
+    assert len(truth) == 5 and ((truth["snr"] >= 40) & (truth["snr"] <= 60)).all()
+    for row in truth:
+        x, y = round(row["x"]), round(row["y"])
+        around = added[max(y - 4, 0) : y + 5, max(x - 4, 0) : x + 5]
+        assert around.sum() == pytest.approx(row["flux"], rel=0.35)
+
+
+def test_score_adds_columns_and_leaves_the_unusable_out(cuts, tmp_path, capsys):
+    capsys.readouterr()
+    run("score", cuts, "-o", tmp_path / "scores.parquet")
+    rows = read_parquet(tmp_path / "scores.parquet")
+    usable = np.asarray(rows["usable"], dtype=bool)
+    assert not np.ma.getmaskarray(rows["score"])[usable].any()
+    assert np.ma.getmaskarray(rows["score"])[~usable].all()
+    scores = np.asarray(rows["score"])[usable]
+    assert ((scores >= 0) & (scores <= 1)).all()
+    np.testing.assert_array_equal(np.asarray(rows["real"])[usable], scores >= rows["threshold"][0])
+    assert rows["model"][0] == load_classifier(realbogus.runtimes.default_model()).card.name
+    assert f"{usable.sum()} of {len(rows)} scored" in capsys.readouterr().out
+
+
+def test_the_shipped_model_tells_simulated_stamps_apart(labelled, tmp_path, capsys):
+    run("evaluate", "default", labelled, "-o", tmp_path / "report", "--threshold", 0.5)
+    said = capsys.readouterr().out
+    assert "| asked | 0.500 |" in said
+    assert float(re.search(r"AUC ([\d.]+)", said)[1]) > 0.9
+    assert any((tmp_path / "report").iterdir())
+
+
+def test_night_end_to_end(night, tmp_path, capsys):
+    out = tmp_path / "out"
+    run("night", night / "frames", "-o", out, "--also", "csv, votable", "--inject", 3, "--jobs", 1, "--members", 3,
+        "--seed", 5, "--threshold", 0.4, *TELESCOPE)  # fmt: skip
+    summary = json.loads((out / "summary.json").read_text())
+    rows = read_parquet(out / "candidates.parquet")
+    assert summary["frames"]["used"] == 4 and summary["injected"]["n"] == 12
+    assert summary["settings"]["seed"] == 5 and summary["threshold"] == 0.4
+    assert len(Table.read(out / "candidates.csv")) == len(Table.read(out / "candidates.vot")) == len(rows) > 0
+    assert (np.diff(np.ma.filled(np.ma.asarray(rows["score"]), -1)) <= 0).all()
+    said = capsys.readouterr().out
+    assert "4 of 4 frames used" in said and "injected 12, detected" in said
+    assert f"report: {out / 'report.html'}" in said.splitlines()
+    assert "<svg" in (out / "report.html").read_text()
+
+
+def test_train_writes_a_model_and_its_test(model):
+    card = load_classifier(model).card
+    assert card.architecture == "compact" and card.config["training"]["epochs"] == 1
+    assert (model / "history.csv").is_file() and any((model / "test").iterdir())
+
+
+def test_export_scores_like_the_model(model, labelled, tmp_path):
+    run("export", model, "-o", tmp_path / "model.onnx")
+    for source, name in ((model, "a.csv"), (tmp_path / "model.onnx", "b.csv")):
+        run("score", labelled, "-o", tmp_path / name, "--model", source)
+    one, other = (Table.read(tmp_path / name)["score"] for name in ("a.csv", "b.csv"))
+    np.testing.assert_allclose(other, one, atol=1e-4)
+
+
+def test_options_come_from_a_file_as_well(tmp_path):
+    (tmp_path / "options.yaml").write_text(f"frames: 1\nsize: [128, 128]\nout: {tmp_path / 'small'}\n")
+    run("simulate", "--config", tmp_path / "options.yaml")
+    assert len(list((tmp_path / "small" / "frames").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--telescope", "hubble"], "unknown telescope 'hubble': known are generic, mini-sitian"),
+        (["--telescope", "no/such.toml"], "no/such.toml cannot be read"),
+        (["--method", "magic"], "unknown subtraction method 'magic': known are alard-lupton"),
+        (["--detector", "magic"], "unknown detector 'magic': known are sep"),
+        (["--also", "pdf"], "unknown format pdf: known are csv"),
+        (["--jobs", "0"], "jobs 0"),
+        (["--threshold", "1.5"], "threshold 1.5: scores lie in 0 to 1"),
+        (["--model", "no-such.onnx"], "no-such.onnx"),
+        (["--known", "no-such.csv"], "no-such.csv cannot be read"),
+        (["--reference", "no-such.fits"], "reference no-such.fits is no file"),
+        (["--inject-snr", "50", "5"], "two rising numbers"),
+        (["--inject", "-1"], "inject -1"),
+        (["--members", "0"], "members 0"),
+        (["--completeness", "1"], "completeness 1"),
+    ],
+)
+def test_night_refuses_options_before_any_work(night, tmp_path, fails, options, says):
+    assert says in fails("night", night / "frames", "-o", tmp_path / "out", *options)
+    assert not (tmp_path / "out" / "candidates.parquet").exists()
+
+
+@pytest.mark.parametrize("verb", ["night", "reference"])
+def test_a_folder_without_frames_is_an_error(verb, tmp_path, fails):
+    out = tmp_path / "out.fits"
+    assert "nowhere is no folder" in fails(verb, "nowhere", "-o", out)
+    (tmp_path / "empty").mkdir()
+    assert "no FITS frame in" in fails(verb, tmp_path / "empty", "-o", out)
+
+
+def test_a_file_that_is_not_what_it_should_be(frame, difference, detections, labelled, cuts, tmp_path, fails):
+    out, junk, table = tmp_path / "out.csv", tmp_path / "junk.fits", tmp_path / "bare.csv"
+    junk.write_text("junk")
+    Table({"a": [1]}).write(table)
+    assert "not a FITS file" in fails("subtract", frame, junk, "-o", out)
+    assert "no file no-such.fits" in fails("subtract", "no-such.fits", frame, "-o", out)
+    assert "not a FITS file" in fails("inject", junk, "-o", out)
+    assert "no difference image of ours" in fails("detect", frame, "-o", out)
+    assert "no difference image of ours" in fails("cut", frame, detections, "-o", out)
+    assert "expected x and y in pixels" in fails("cut", difference, table, "-o", out)
+    assert "cannot be read as a table" in fails("cut", difference, "no-such.csv", "-o", out)
+    assert "cannot be read as Parquet" in fails("cut", difference, "no-such.parquet", "-o", out)
+    for words in (["score", tmp_path], ["evaluate", "default", tmp_path], ["train", tmp_path]):
+        assert "is no readable stamp set" in fails(*words, "-o", out)
+    assert "there is no model at no-such" in fails("score", labelled, "--model", "no-such", "-o", out)
+    assert "is no ONNX model" in fails("evaluate", junk, labelled, "-o", tmp_path / "report")
+    assert "is no model" in fails("export", "no-such", "-o", out)
+    for words in (["evaluate", "default", cuts], ["train", cuts]):
+        assert "stamps has a label" in fails(*words, "-o", tmp_path / "report")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["training.epoch=3"], "unknown key 'training.epoch': did you mean 'epochs'?"),
+        (["training.epochs"], "write KEY=VALUE"),
+        (["training.epochs=many"], "training.epochs is 'many'"),
+        (["model.architecture=magic"], "'magic': known are"),
+        (["preprocess.colour=1"], "colour"),
+        (["training.loss=magic"], "'magic'"),
+    ],
+)
+def test_train_refuses_unknown_overrides(labelled, tmp_path, fails, options, says):
+    assert says in fails("train", labelled, "-o", tmp_path / "model", "--set", *TINY, *options)
+
+
+def test_train_refuses_a_recipe_it_cannot_read(labelled, tmp_path, fails):
+    recipe = tmp_path / "recipe.toml"
+    assert "cannot read the configuration" in fails("train", labelled, "-o", tmp_path, "--recipe", recipe)
+    recipe.write_text("epochs = 3\n")
+    assert "unknown key 'epochs'" in fails("train", labelled, "-o", tmp_path, "--recipe", recipe)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["subtract", "{frame}", "{frame}", "--method", "magic"], "unknown subtraction method 'magic'"),
+        (["subtract", "{frame}", "{frame}", "--telescope", "hubble"], "unknown telescope 'hubble'"),
+        (["detect", "{difference}", "--detector", "magic"], "unknown detector 'magic'"),
+        (["detect", "{difference}", "--detection-threshold", "-1"], "must be positive"),
+        (["inject", "{frame}", "--inject", "-3"], "n >= 0"),
+        (["inject", "{frame}", "--inject-snr", "9", "5"], "low <= high"),
+        (["evaluate", "default", "{labelled}", "--threshold", "-0.1"], "threshold -0.1"),
+        (["simulate", "--preset", "magic"], "unknown simulation preset 'magic'"),
+        (["simulate", "--frames", "0"], "at least 1 frame"),
+        (["simulate", "--stamps", "-1"], "stamps -1"),
+        (["simulate", "--stamps", "1", "--jobs", "0"], "jobs 0"),
+    ],
+)
+def test_an_impossible_choice_is_named(frame, difference, labelled, tmp_path, fails, words, says):
+    places = {"frame": frame, "difference": difference, "labelled": labelled}
+    assert says in fails(*[word.format(**places) for word in words], "-o", tmp_path / "out.csv")
+
+
+def test_a_table_of_an_unknown_kind_is_refused_before_any_work(labelled, tmp_path, fails):
+    says = "write a table as .parquet, .csv, .ecsv, .vot"
+    assert says in fails("score", labelled, "-o", tmp_path / "scores.txt")
+    assert says in fails("detect", "no-such.fits", "-o", tmp_path / "found")
+
+
+def test_an_unwritable_place_is_an_error(
+    night, frame, reference, difference, detections, labelled, cuts, model, blocked, fails
+):
+    verbs = {
+        "night": [night / "frames", "--jobs", 1],
+        "simulate": ["--frames", 1, "--size", 128, 128],
+        "reference": [night / "frames", "--members", 2],
+        "subtract": [frame, reference, "--method", "plain", *TELESCOPE],
+        "detect": [difference],
+        "cut": [difference, detections],
+        "inject": [frame],
+        "train": [labelled, "--set", *TINY],
+        "evaluate": ["default", labelled],
+        "score": [cuts],
+        "export": [model],
+    }
+    assert set(verbs) == {verb.name for verb in VERBS}
+    for verb, words in verbs.items():
+        for suffix in ("csv", "parquet") if verb in ("detect", "score") else ("onnx",):
+            said = fails(verb, *words, "-o", blocked / f"out.{suffix}")
+            assert str(blocked) in said and ("cannot write" in said or "cannot be written" in said)
+
+
+def test_a_full_disk_is_an_error_without_a_traceback(frame, tmp_path, fails, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("realbogus.images.read.write_frame", full)
+    assert "No space left on device" in fails("inject", frame, "-o", tmp_path / "out.fits")
+
+
+def test_an_interrupted_run_says_how_to_go_on(frame, tmp_path, capsys, monkeypatch):
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("realbogus.images.read.read_frame", stop)
+    assert main(["inject", str(frame), "-o", str(tmp_path / "out.fits")]) == 130
+    assert "carries on" in capsys.readouterr().err
+
+
+def _leaves(*words: str) -> int:
+    with pytest.raises(SystemExit) as left:
+        main(list(words))
+    return int(left.value.code or 0)
+
+
+def test_version(capsys):
+    assert _leaves("--version") == 0
+    assert realbogus.__version__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
+def test_every_verb_has_help(verb, capsys):
+    assert _leaves(verb.name, "--help") == 0
+    said = capsys.readouterr().out
+    assert verb.help in " ".join(said.split())
+    assert "--out" in said
+    assert "(default: None)" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["frobnicate"], "invalid choice: 'frobnicate'"),
+        (["night"], "required"),
+        (["night", "frames", "-o", "out", "--inject", "many"], "inject"),
+        (["night", "frames", "-o", "out", "--no-such-option"], "no-such-option"),
+        (["night", "--config", "no-such.yaml"], "no-such.yaml"),
+    ],
+)
+def test_wrong_usage_has_a_status_of_its_own(words, says, capsys):
+    assert _leaves(*words) == 2
+    assert says in capsys.readouterr().err
