@@ -120,7 +120,8 @@ def main() -> int:
     total = sum(ours[stage] for stage in ("subtract", "detect", "cut", "score"))
     fine = total <= SECONDS_FLOOR and ours["peak_gb"] <= MEMORY_FLOOR_GB
     print(
-        f"subtract + detect + cut + score: {total:.1f} s (floor {SECONDS_FLOOR:.0f}), {total / ours['mpix']:.3f} s/Mpix; "
+        f"subtract + detect + cut + score: {total:.1f} s (floor {SECONDS_FLOOR:.0f}), "
+        f"{total / ours['mpix']:.3f} s/Mpix; "
         f"peak {ours['peak_gb']:.2f} GB (floor {MEMORY_FLOOR_GB:.0f}): {'met' if fine else 'MISSED'}"
     )
     return 0 if fine else 1

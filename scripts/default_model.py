@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 
 from realbogus.cli.verb import bars
-from realbogus.config import load_config
+from realbogus.config import load_config, with_overrides
 from realbogus.dataset.assemble import simulate_stamps
 from realbogus.dataset.split import split
 from realbogus.metrics import confusion, recall_at_false_positive_rate, roc_auc, threshold_at_recall
@@ -28,6 +28,7 @@ from realbogus.training.train import Progress, train
 ROOT = Path(__file__).resolve().parents[1]
 SHARD = 100  # pairs simulated between two saves
 TRAIN_SEED, TEST_SEED = 2026, 2027
+FILTER_EPOCHS = 4  # of the first network, which only finds ambiguous bogus
 #: Share of the simulated reals of S/N > 7 that the shipped threshold keeps. Simulated bogus are harder than
 #: those of real nights (ZERO_SHOT.md, lesson 2), so the threshold is set by completeness, not by purity.
 RECALL = 0.95
@@ -61,7 +62,7 @@ def main() -> None:
     """Run every step that is still to do."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--out", type=Path, default=ROOT / "build" / "default-model")
-    parser.add_argument("--pairs", type=int, default=2000)
+    parser.add_argument("--pairs", type=int, default=1500)
     parser.add_argument("--test-pairs", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--config", type=Path, default=ROOT / "configs" / "default.toml")
@@ -79,7 +80,8 @@ def main() -> None:
             console.print({k: round(v, 4) if isinstance(v, float) else v for k, v in progress.row.items()})
 
     parts = split(stamps, config.split, seed=config.seed)
-    first = train(stamps, config, rows=parts.train, valid_rows=parts.valid, out=options.out / "first", progress=say)
+    brief = with_overrides(config, {"training.epochs": FILTER_EPOCHS})
+    first = train(stamps, brief, rows=parts.train, valid_rows=parts.valid, out=options.out / "first", progress=say)
     cleaned = without_ambiguous(stamps, first, 0.9)
     dropped = int((cleaned.labels == IGNORE).sum() - (stamps.labels == IGNORE).sum())
     console.print(f"{dropped} bogus that the first network takes for real are left out of the second training")

@@ -192,18 +192,21 @@ def test_inject_adds_what_the_truth_says(frame, tmp_path):
         assert around.sum() == pytest.approx(row["flux"], rel=0.35)
 
 
-def test_score_adds_columns_and_leaves_the_unusable_out(cuts, tmp_path, capsys):
+def test_score_adds_columns_and_leaves_the_unusable_out(difference, tmp_path, capsys):
+    Table({"x": [100.0, 0.0, 130.0], "y": [120.0, 0.0, 90.0]}).write(tmp_path / "mine.csv")
+    run("cut", difference, tmp_path / "mine.csv", "-o", tmp_path / "cuts")
     capsys.readouterr()
-    run("score", cuts, "-o", tmp_path / "scores.parquet")
+    run("score", tmp_path / "cuts", "-o", tmp_path / "scores.parquet")
     rows = read_parquet(tmp_path / "scores.parquet")
     usable = np.asarray(rows["usable"], dtype=bool)
+    assert usable.tolist() == [True, False, True]  # three quarters of the second lie outside the frame
     assert not np.ma.getmaskarray(rows["score"])[usable].any()
     assert np.ma.getmaskarray(rows["score"])[~usable].all()
     scores = np.asarray(rows["score"])[usable]
     assert ((scores >= 0) & (scores <= 1)).all()
     np.testing.assert_array_equal(np.asarray(rows["real"])[usable], scores >= rows["threshold"][0])
     assert rows["model"][0] == load_classifier(realbogus.runtimes.default_model()).card.name
-    assert f"{usable.sum()} of {len(rows)} scored" in capsys.readouterr().out
+    assert "2 of 3 scored" in capsys.readouterr().out
 
 
 def test_the_shipped_model_tells_simulated_stamps_apart(labelled, tmp_path, capsys):

@@ -41,11 +41,7 @@ def test_python_examples_import_what_exists(page: Path) -> None:
                 module = importlib.import_module(node.module)
                 for alias in node.names:
                     assert hasattr(module, alias.name), f"{page.name}: {node.module} has no {alias.name}"
-            elif (
-                isinstance(node, ast.Attribute)
-                and isinstance(node.value, ast.Name)
-                and node.value.id == "realbogus"
-            ):
+            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "realbogus":
                 assert hasattr(importlib.import_module("realbogus"), node.attr), f"{page.name}: {node.attr}"
 
 
@@ -64,9 +60,7 @@ def test_commands_have_the_options_that_the_pages_show() -> None:
     for page in PAGES:
         for words in commands(page):
             options = {
-                word.split("=")[0]
-                for word in words[2:]
-                if re.fullmatch(r"-{1,2}[a-z][a-z-]*", word.split("=")[0])
+                word.split("=")[0] for word in words[2:] if re.fullmatch(r"-{1,2}[a-z][a-z-]*", word.split("=")[0])
             }
             shown.setdefault(words[1], set()).update(options)
     table = (ROOT / "docs" / "night.md").read_text(encoding="utf-8")
@@ -74,9 +68,7 @@ def test_commands_have_the_options_that_the_pages_show() -> None:
     assert "--calibrate" in shown["night"]
     # one interpreter for all verbs: starting one takes longer than asking
     code = "import sys; from realbogus.cli import parser; p = parser(); a = {a.dest: a for a in p._actions}"
-    code += (
-        f"\nfor verb in {sorted(shown)!r}: print('VERB', verb); print(a['verb'].choices[verb].format_help())"
-    )
+    code += f"\nfor verb in {sorted(shown)!r}: print('VERB', verb); print(a['verb'].choices[verb].format_help())"
     run = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r})\n{code}"],
         capture_output=True, text=True, timeout=120, check=False,

@@ -168,9 +168,7 @@ def violations(
             continue
         target = item.target[1:]
         if _is_heavy(target) and item.when == "load" and not _is_heavy(item.module):
-            wrong.append(
-                f"{where}: loads {target}, which loads torch: import it inside the function that needs it"
-            )
+            wrong.append(f"{where}: loads {target}, which loads torch: import it inside the function that needs it")
         if not item.module or not target:  # the package's face may show everything; its version is for all
             continue
         ours, theirs = item.module.split("."), target.split(".")
@@ -183,15 +181,11 @@ def violations(
     return list(dict.fromkeys(wrong))
 
 
-def _backwards(
-    where: str, ours: str, theirs: str, table: tuple[tuple[str, ...], ...], title: str
-) -> list[str]:
+def _backwards(where: str, ours: str, theirs: str, table: tuple[tuple[str, ...], ...], title: str) -> list[str]:
     here, there = _row(ours, table), _row(theirs, table)
     for name, row in ((ours, here), (theirs, there)):
         if row is None:
-            return [
-                f"{where}: {name} has no row in {title} of tests/test_imports.py: give it its place there"
-            ]
+            return [f"{where}: {name} has no row in {title} of tests/test_imports.py: give it its place there"]
     assert here is not None and there is not None
     if there < here:
         return []
@@ -210,9 +204,7 @@ def test_every_module_has_a_place() -> None:
             path.parent.name for path in folder.glob("*/__init__.py")
         }
         homeless = sorted(name for name in names - {"__init__"} if _row(name, table) is None)
-        assert not homeless, (
-            f"{homeless} of {folder} have no row in tests/test_imports.py: give them their place there"
-        )
+        assert not homeless, f"{homeless} of {folder} have no row in tests/test_imports.py: give them their place there"
 
 
 def test_the_base_install_needs_no_torch() -> None:
@@ -239,9 +231,7 @@ import realbogus, realbogus.cli
 for name in {light!r}:
     importlib.import_module(name)
 """
-    outcome = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
-    )
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
     assert outcome.returncode == 0, outcome.stderr
 
 

@@ -27,9 +27,7 @@ LABELLED = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=2, max
 def test_areas_agree_with_sklearn(data):
     scores, labels = data
     assert metrics.roc_auc(scores, labels) == pytest.approx(sk.roc_auc_score(labels, scores))
-    assert metrics.average_precision(scores, labels) == pytest.approx(
-        sk.average_precision_score(labels, scores)
-    )
+    assert metrics.average_precision(scores, labels) == pytest.approx(sk.average_precision_score(labels, scores))
 
 
 @given(LABELLED, st.sampled_from([0.0, 0.3, 0.5, 2 / 3, 1.0, 1.1]))

@@ -15,9 +15,7 @@ from realbogus.model import CARD_FILE, WEIGHTS_FILE, Model
 from realbogus.preprocess import Preprocess
 from realbogus.stamps import StampSet
 
-CARD = Card(
-    name="toy", architecture="compact", architecture_options={"widths": [4, 4]}, views=8, threshold=0.4
-)
+CARD = Card(name="toy", architecture="compact", architecture_options={"widths": [4, 4]}, views=8, threshold=0.4)
 
 
 @pytest.fixture
@@ -38,19 +36,14 @@ def test_predict_is_a_classifier(toy_stamps: StampSet) -> None:
 def test_eight_views_do_not_depend_on_the_orientation() -> None:
     # `native` planes are cut without regard to the source's pixel, so a turned stamp gives turned planes
     prepare = Preprocess(planes=("native:difference",), size=16, orient=False)
-    card = Card(
-        name="t", architecture="compact", architecture_options={"widths": [4, 4]}, preprocess=prepare, views=8
-    )
+    card = Card(name="t", architecture="compact", architecture_options={"widths": [4, 4]}, preprocess=prepare, views=8)
     model = Model.create(card, seed=1)
     pixels = np.random.default_rng(0).normal(size=(4, 1, 16, 16)).astype(np.float32)
     straight = model.predict(pixels, noise=1.0)
     for turned in (np.rot90(pixels, axes=(2, 3)), pixels[..., ::-1], np.swapaxes(pixels, 2, 3)):
         np.testing.assert_allclose(model.predict(turned, noise=1.0), straight, atol=1e-6)
     one_view = Model(model.network, Card(**{**vars(card), "views": 1}))
-    assert (
-        np.abs(one_view.predict(pixels[..., ::-1], noise=1.0) - one_view.predict(pixels, noise=1.0)).max()
-        > 1e-4
-    )
+    assert np.abs(one_view.predict(pixels[..., ::-1], noise=1.0) - one_view.predict(pixels, noise=1.0)).max() > 1e-4
 
 
 def test_the_seed_decides_and_the_global_state_is_left_alone() -> None:

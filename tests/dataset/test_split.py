@@ -36,9 +36,7 @@ def test_no_source_on_two_sides_and_the_shares_hold_in_both_classes() -> None:
     assert not (sources[0] & sources[1] or sources[0] & sources[2] or sources[1] & sources[2])
     for value in (0, 1):
         total = (table["label"] == value).sum()
-        shares = [
-            (table["label"][rows] == value).sum() / total for rows in (parts.train, parts.valid, parts.test)
-        ]
+        shares = [(table["label"][rows] == value).sum() / total for rows in (parts.train, parts.valid, parts.test)]
         np.testing.assert_allclose(shares, [0.7, 0.1, 0.2], atol=0.03)
 
 
@@ -69,9 +67,7 @@ def test_any_column_makes_groups_but_sources_must_not_be_torn() -> None:
 
 
 def test_rows_without_a_source_stand_alone() -> None:
-    source = MaskedColumn(
-        ["a", "a", "", "", "x", "x"] * 50, mask=[False, False, False, False, True, True] * 50
-    )
+    source = MaskedColumn(["a", "a", "", "", "x", "x"] * 50, mask=[False, False, False, False, True, True] * 50)
     parts = split(Table({"source": source}), seed=2)
     assert rows_of(parts) == list(range(300))
     assert len(parts.valid) == 30  # the 100 of "a" together, the other 200 one by one
@@ -106,6 +102,4 @@ def test_always_every_row_once(sources: list[int], seed: int) -> None:
     side = {source: {k for k, rows in enumerate((parts.train, parts.valid, parts.test)) if i in rows}
             for i, source in enumerate(sources)}  # fmt: skip
     for i, source in enumerate(sources):
-        assert side[source] == {
-            k for k, rows in enumerate((parts.train, parts.valid, parts.test)) if i in rows
-        }
+        assert side[source] == {k for k, rows in enumerate((parts.train, parts.valid, parts.test)) if i in rows}

@@ -111,9 +111,7 @@ def test_hot_pixels_at_fixed_places_do_not_win_over_drifting_stars() -> None:
 def test_quadratic_terms_are_used_where_the_field_is_distorted_and_only_there() -> None:
     rng = np.random.default_rng(2)
     stars = sky(700, rng, room=60)
-    bent = Quadratic(
-        (400.0, 300.0), 400.0, (410.0, 400.0, 3.0, 1.5, -0.8, 0.5), (290.0, -3.0, 400.0, 0.6, 1.2, -1.0)
-    )
+    bent = Quadratic((400.0, 300.0), 400.0, (410.0, 400.0, 3.0, 1.5, -0.8, 0.5), (290.0, -3.0, 400.0, 0.6, 1.2, -1.0))
     target = seen(stars, Affine(), rng)
     found = find_transform(frame(), measurement(seen(stars, bent, rng)), frame(), measurement(target))
     assert isinstance(found.to_source, Chain)
@@ -125,9 +123,7 @@ def test_quadratic_terms_are_used_where_the_field_is_distorted_and_only_there() 
 
 
 def test_a_transform_survives_pickling_and_keeps_shapes() -> None:
-    bent = Quadratic(
-        (400.0, 300.0), 400.0, (410.0, 400.0, 3.0, 1.5, 0.0, 0.5), (290.0, -3.0, 400.0, 0.6, 1.2, 0.0)
-    )
+    bent = Quadratic((400.0, 300.0), 400.0, (410.0, 400.0, 3.0, 1.5, 0.0, 0.5), (290.0, -3.0, 400.0, 0.6, 1.2, 0.0))
     transform = shifted(inverse(Transform(Chain(Affine(), bent), bent.inverse(), 0.1, 50, "stars")), 3, 4)
     again = pickle.loads(pickle.dumps(transform))
     x, y = np.meshgrid(np.arange(5.0), np.arange(3.0))
@@ -163,9 +159,7 @@ def test_unrelated_stars_never_align(seed: int, count: int) -> None:
 def test_too_few_stars_say_so(count: int) -> None:
     rng = np.random.default_rng(1)
     with pytest.raises(AlignmentError, match=f"{count} and 50 stars, expected 4 or more"):
-        find_transform(
-            frame(name="b"), measurement(sky(count, rng, 0)), frame(), measurement(sky(50, rng, 0))
-        )
+        find_transform(frame(name="b"), measurement(sky(count, rng, 0)), frame(), measurement(sky(50, rng, 0)))
 
 
 def test_other_stars_do_not_match() -> None:

@@ -397,9 +397,7 @@ def test_source_extractor_may_find_nothing():
 def test_absent_program_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="apt install source-extractor"):
-        detect(
-            difference(np.random.default_rng(0).normal(size=(64, 64)), sigma=1.0), method="source-extractor"
-        )
+        detect(difference(np.random.default_rng(0).normal(size=(64, 64)), sigma=1.0), method="source-extractor")
 
 
 def test_a_failing_program_is_a_frame_error(monkeypatch, tmp_path):
@@ -408,6 +406,4 @@ def test_a_failing_program_is_a_frame_error(monkeypatch, tmp_path):
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FrameError, match="code 3: no such luck"):
-        detect(
-            difference(np.random.default_rng(0).normal(size=(64, 64)), sigma=1.0), method="source-extractor"
-        )
+        detect(difference(np.random.default_rng(0).normal(size=(64, 64)), sigma=1.0), method="source-extractor")

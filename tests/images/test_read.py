@@ -31,9 +31,9 @@ def test_number_types_and_containers(tmp_path: Path, kind: str, suffix: str) -> 
     data = np.rint(image).astype(kind) if kind[0] != "f" else image.astype(kind)
     path = tmp_path / f"a{suffix}"
     if suffix == ".fits.fz":
-        fits.HDUList(
-            [fits.PrimaryHDU(), fits.CompImageHDU(data, compression_type="GZIP_1", quantize_level=0)]
-        ).writeto(path)
+        fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(data, compression_type="GZIP_1", quantize_level=0)]).writeto(
+            path
+        )
     else:
         fits.writeto(path, data)
     frame = read_frame(path)

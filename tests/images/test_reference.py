@@ -285,8 +285,7 @@ def test_members_are_sharp_dark_clear_and_round() -> None:
     offsets = np.random.default_rng(1).uniform(-40, 40, (10, 2)) * 0
     offsets[:, 0] = np.arange(10) * 8.0
     stars_follow = [
-        dataclasses.replace(m, stars=m.stars - [x, y, 0])
-        for m, (x, y) in zip(good + poor, offsets, strict=True)
+        dataclasses.replace(m, stars=m.stars - [x, y, 0]) for m, (x, y) in zip(good + poor, offsets, strict=True)
     ]
     assert sorted(choose_members(stars_follow, offsets, count=6)) == [0, 1, 2, 3, 4, 5]
 

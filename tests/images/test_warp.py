@@ -13,9 +13,7 @@ from realbogus.images.geometry import geometry_of
 from realbogus.images.maps import Affine, Chain, Quadratic
 from realbogus.images.warp import fill_masked, noise_factor
 
-BENT = Quadratic(
-    (100.0, 80.0), 100.0, (100.7, 100.0, 2.0, 0.4, -0.3, 0.2), (79.4, -2.0, 100.0, 0.3, 0.2, -0.4)
-)
+BENT = Quadratic((100.0, 80.0), 100.0, (100.7, 100.0, 2.0, 0.4, -0.3, 0.2), (79.4, -2.0, 100.0, 0.3, 0.2, -0.4))
 TURN = Affine((0.9998, -0.0175, 3.3, 0.0175, 0.9998, -2.4))
 SHAPE = (160, 200)
 
@@ -56,9 +54,7 @@ def test_it_is_what_scipy_gives_at_the_exact_positions(order: int) -> None:
 
 def test_positions_of_a_bent_grid_are_exact_to_a_thousandth() -> None:
     shape = (700, 900)
-    transform = made(
-        Quadratic((450.0, 350.0), 450.0, (450.0, 450.0, 0, 2.0, 1, 1), (350.0, 0, 450.0, 1, 1, 2.0))
-    )
+    transform = made(Quadratic((450.0, 350.0), 450.0, (450.0, 450.0, 0, 2.0, 1, 1), (350.0, 0, 450.0, 1, 1, 2.0)))
     geometry = geometry_of(transform, shape)
     assert geometry.matrix is None and geometry.spacing == 16
     for rows, (y, x) in geometry.strips():

@@ -38,8 +38,6 @@ def classifier() -> Peaked:
 def night_frames(tmp_path_factory) -> Path:
     """Folder of five simulated frames of 320 x 320 px with a WCS."""
     return (
-        simulate_night(
-            tmp_path_factory.mktemp("night"), preset="mini-sitian", frames=5, size=(320, 320), seed=4
-        )
+        simulate_night(tmp_path_factory.mktemp("night"), preset="mini-sitian", frames=5, size=(320, 320), seed=4)
         / "frames"
     )

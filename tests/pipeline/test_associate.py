@@ -34,9 +34,7 @@ def test_nothing_is_fixed_where_the_sky_did_not_move():
 
 
 def test_two_detections_in_one_frame_are_one_epoch():
-    rows = Table(
-        {"frame": ["a", "a"], "x": [1.0, 2.0], "y": [1.0, 1.0], "ref_x": [1.0, 2.0], "ref_y": [1.0, 1.0]}
-    )
+    rows = Table({"frame": ["a", "a"], "x": [1.0, 2.0], "y": [1.0, 1.0], "ref_x": [1.0, 2.0], "ref_y": [1.0, 1.0]})
     add_sources(rows, 3.0)
     assert rows["epochs"].tolist() == [1, 1] and len(set(rows["source"])) == 1
 
@@ -64,9 +62,7 @@ def test_a_catalogue_of_any_column_names_is_read(tmp_path, name, columns):
 def test_sexagesimal_coordinates_are_read(tmp_path):
     (tmp_path / "a.csv").write_text("ra,dec\n02:04:10.3,+46:41:16\n")
     known = read_known(tmp_path / "a.csv")
-    assert known["ra"][0] == pytest.approx(31.0429, abs=1e-3) and known["dec"][0] == pytest.approx(
-        46.6878, abs=1e-3
-    )
+    assert known["ra"][0] == pytest.approx(31.0429, abs=1e-3) and known["dec"][0] == pytest.approx(46.6878, abs=1e-3)
 
 
 def test_a_catalogue_without_coordinates_lists_its_columns(tmp_path):

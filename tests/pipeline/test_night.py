@@ -233,9 +233,7 @@ def test_wrong_options_are_refused_before_any_work(night_frames, classifier, tmp
     assert not (tmp_path / "o").exists()
 
 
-def test_a_night_cut_off_carries_on_and_ends_with_the_same_list(
-    done, night_frames, classifier, tmp_path, monkeypatch
-):
+def test_a_night_cut_off_carries_on_and_ends_with_the_same_list(done, night_frames, classifier, tmp_path, monkeypatch):
     """Die after two frames; the second run must not work on them again."""
     from realbogus.pipeline import work as module
 

@@ -13,6 +13,7 @@ from astropy.table import MaskedColumn, Table
 from rich.console import Console
 
 from realbogus.errors import InputError, OutputError
+from realbogus.pipeline import figures
 from realbogus.pipeline.page import write_report
 from realbogus.pipeline.terminal import rank, ranked_table
 
@@ -40,7 +41,7 @@ def _candidates():
             "fwhm": [2.5] * 4,
             "noise": [10.0] * 4,
             "known": ["", "V* <b>UZ</b> And", "", ""],
-            "injected": [True, False, False, False],
+            "injected": [False, False, True, False],
             "epochs": [1, 5, 1, 1],
             "detector_fixed": [False, True, False, False],
         }
@@ -190,6 +191,18 @@ def test_without_positions_on_the_sky_none_is_shown(tmp_path):
     assert "x (px)" in page and "nan" not in _Parts(page).text.lower()
 
 
+def test_without_a_sky_the_map_shows_pixels_of_the_reference(tmp_path, monkeypatch):
+    drawn = []
+    draw = figures.candidate_map
+    monkeypatch.setattr(figures, "candidate_map", lambda *given, **how: drawn.append(given) or draw(*given, **how))
+    candidates = _candidates()
+    candidates["ra"] = np.nan
+    candidates["ref_x"], candidates["ref_y"] = candidates["x"] + 7.0, candidates["y"] - 3.0
+    _page(tmp_path, candidates=candidates, frames=Table())
+    np.testing.assert_array_equal(drawn[0][1], candidates["ref_x"])
+    np.testing.assert_array_equal(drawn[0][2], candidates["ref_y"])
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -274,7 +287,7 @@ def _printed(candidates, **choices):
 
 def test_terminal_shows_the_best_first():
     text = _printed(_candidates(), limit=2)
-    assert "Best 2 of 4 detections" in text
+    assert "Best 2 of 3 detections" in text  # the injected one is no candidate
     lines = [line for line in text.splitlines() if "●" in line and "fits" in line]
     assert "0.987" in lines[0] and "30.5" in lines[0] and "31.04210" in lines[0]
     assert EVIL in lines[1] and "near_bright, edge" in lines[1] and "V* <b>UZ</b> And" in lines[1]
@@ -292,4 +305,4 @@ def test_terminal_says_when_there_is_nothing():
     assert "No detections." in _printed(Table())
     candidates = _candidates()
     candidates["score"].mask = True
-    assert "None of 4 detections has a score." in _printed(candidates)
+    assert "None of 3 detections has a score." in _printed(candidates)

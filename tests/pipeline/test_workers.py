@@ -21,9 +21,7 @@ def work(job):
 @pytest.mark.parametrize("processes", [1, 2])
 def test_errors_stay_with_their_job(processes):
     told = []
-    out = run_jobs(
-        work, [1, "frame", 3, "odd"], processes=processes, progress=lambda done, of: told.append((done, of))
-    )
+    out = run_jobs(work, [1, "frame", 3, "odd"], processes=processes, progress=lambda done, of: told.append((done, of)))
     assert out[0] == 2 and out[2] == 6
     assert isinstance(out[1], FrameError) and "a reason" in str(out[1])
     assert isinstance(out[3], FrameError) and "IndexError" in str(out[3])

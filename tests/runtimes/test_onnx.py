@@ -23,9 +23,7 @@ from realbogus.runtimes.export import export_onnx, parity
 from realbogus.runtimes.onnx import CARD_KEY, OnnxClassifier
 from realbogus.stamps import StampSet
 
-CARD = Card(
-    name="toy", architecture="compact", architecture_options={"widths": [4, 8, 8, 8]}, views=4, threshold=0.3
-)
+CARD = Card(name="toy", architecture="compact", architecture_options={"widths": [4, 8, 8, 8]}, views=4, threshold=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +123,7 @@ def test_no_card_or_another_ones(exported: Path) -> None:
     with pytest.raises(ModelError, match=r"prepares planes of \[2, 16, 16\]"):
         OnnxClassifier(graph.SerializeToString())
     del graph.metadata_props[:]
-    onnx.helper.set_model_props(
-        graph, {CARD_KEY: CARD.to_json().replace('"card_version": 1', '"card_version": 7')}
-    )
+    onnx.helper.set_model_props(graph, {CARD_KEY: CARD.to_json().replace('"card_version": 1', '"card_version": 7')})
     with pytest.raises(ModelError, match="version 7"):
         OnnxClassifier(graph.SerializeToString())
 

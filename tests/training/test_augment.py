@@ -26,14 +26,11 @@ def planes() -> Tensor:
 
 
 # in the order of `symmetries`: 2 k is k quarter turns, 2 k + 1 the same mirrored left to right
-@pytest.mark.parametrize(
-    ("name", "expected"), [("flip", {1, 5}), ("rotate", {2, 4, 6}), ("symmetry", set(range(8)))]
-)
+@pytest.mark.parametrize(("name", "expected"), [("flip", {1, 5}), ("rotate", {2, 4, 6}), ("symmetry", set(range(8)))])
 def test_turns_and_mirrors_are_symmetries(planes: Tensor, name: str, expected: set[int]) -> None:
     out = apply(planes, name, 1.0)
     seen = [
-        symmetries(before.numpy()).index(after.numpy().tobytes())
-        for before, after in zip(planes, out, strict=True)
+        symmetries(before.numpy()).index(after.numpy().tobytes()) for before, after in zip(planes, out, strict=True)
     ]
     assert set(seen) == expected
     shares = np.bincount(seen, minlength=8)[sorted(expected)] / len(seen)

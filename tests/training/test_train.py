@@ -182,9 +182,7 @@ def test_the_paper_recipe_runs(toy_stamps: StampSet) -> None:
 
 def test_a_generator_decides_the_seed(toy_stamps: StampSet) -> None:
     quick = recipe(**{"training.epochs": 1})
-    one, two, other = (
-        train(toy_stamps, quick, rows=TRAIN[:40], rng=np.random.default_rng(seed)) for seed in (1, 1, 2)
-    )
+    one, two, other = (train(toy_stamps, quick, rows=TRAIN[:40], rng=np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert same(one, two)
     assert not same(one, other)
     assert one.card.data["seed"] != quick.seed
@@ -213,9 +211,7 @@ def test_weights_reach_the_loss(toy_stamps: StampSet) -> None:
     assert not same(weighted, unweighted)
     column = changed.copy()
     column["weight"] = value
-    assert same(
-        train(replace(wrong, catalogue=column), quick, rows=np.arange(60), valid_rows=VALID), weighted
-    )
+    assert same(train(replace(wrong, catalogue=column), quick, rows=np.arange(60), valid_rows=VALID), weighted)
 
 
 def test_the_best_epoch_is_kept(toy_stamps: StampSet, tmp_path: Path) -> None:
@@ -224,9 +220,7 @@ def test_the_best_epoch_is_kept(toy_stamps: StampSet, tmp_path: Path) -> None:
                        "training.warmup": 0.9})  # fmt: skip
     model = train(toy_stamps, config, rows=TRAIN, valid_rows=VALID, out=tmp_path)
     losses = [row["valid_loss"] for row in read_history(tmp_path / "history.csv")]
-    assert model.card.metrics["training"]["valid_loss"] == pytest.approx(
-        min(v for v in losses if v is not None)
-    )
+    assert model.card.metrics["training"]["valid_loss"] == pytest.approx(min(v for v in losses if v is not None))
     assert same(train(toy_stamps, config, rows=TRAIN, valid_rows=VALID, out=tmp_path), model)
     with pytest.raises(ConfigError, match="needs validation rows"):
         train(toy_stamps, config, rows=TRAIN)

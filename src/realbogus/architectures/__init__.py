@@ -54,6 +54,4 @@ def build_network(name: str | Builder, in_channels: int, size: int, **options: A
     try:
         return builder(in_channels, size, **options)
     except TypeError as error:
-        raise ConfigError(
-            f"architecture {name!r} does not take the options {sorted(options)}: {error}"
-        ) from error
+        raise ConfigError(f"architecture {name!r} does not take the options {sorted(options)}: {error}") from error

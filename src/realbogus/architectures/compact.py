@@ -55,9 +55,7 @@ class Compact(nn.Module):
         stages = len(widths) // 2
         side = size >> (stages - 1)
         if side < 2:
-            raise ConfigError(
-                f"compact: planes of {size} px are too small for {stages} stages; need {2**stages} px"
-            )
+            raise ConfigError(f"compact: planes of {size} px are too small for {stages} stages; need {2**stages} px")
         layers: list[nn.Module] = []
         before = in_channels
         for number, width in enumerate(widths):

@@ -36,9 +36,7 @@ def _resnet(name: str, in_channels: int, conv_dropout: float, dropout: float) ->
     import timm
 
     create: Any = timm.create_model
-    network = cast(
-        nn.Module, create(name, pretrained=False, num_classes=1, in_chans=in_channels, drop_rate=dropout)
-    )
+    network = cast(nn.Module, create(name, pretrained=False, num_classes=1, in_chans=in_channels, drop_rate=dropout))
     if conv_dropout > 0:
         for stage in _STAGES:
             setattr(network, stage, nn.Sequential(getattr(network, stage), nn.Dropout(conv_dropout)))

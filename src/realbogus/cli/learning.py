@@ -85,8 +85,9 @@ def _evaluate(options: Any, console: Console, errors: Console) -> None:
     from ..stamps import StampSet
 
     check_threshold(options.threshold)
+    model, stamps = _model(options.model), StampSet.load(options.stamps)
     out = prepare_output(Path(options.out))
-    report = evaluate(_model(options.model), StampSet.load(options.stamps), threshold=options.threshold)
+    report = evaluate(model, stamps, threshold=options.threshold)
     report.save(out)
     console.print(report.to_markdown(), markup=False, highlight=False)
 

@@ -142,9 +142,7 @@ class TrainingConfig:
             if getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} is {getattr(self, name)}: it must be at least 1")
         if self.lr <= 0 or not 0 <= self.lr_min <= self.lr:
-            raise ConfigError(
-                f"training.lr {self.lr} and lr_min {self.lr_min}: need 0 <= lr_min <= lr and lr > 0"
-            )
+            raise ConfigError(f"training.lr {self.lr} and lr_min {self.lr_min}: need 0 <= lr_min <= lr and lr > 0")
         for name in ("warmup", "label_smoothing", "augment_probability", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"training.{name} is {getattr(self, name)}: it must lie in 0 to 1")

@@ -106,8 +106,7 @@ def _one_pair(job: tuple[str, int, int, int, int, tuple[str, ...]]) -> StampSet 
     rows["origin"] = np.full(len(keep), "simulation")
     truth_row = match[keep]
     rows["source"] = [
-        f"{seed}-{index}-{'t' if t >= 0 else 'b'}{t if t >= 0 else k}"
-        for k, t in zip(keep, truth_row, strict=True)
+        f"{seed}-{index}-{'t' if t >= 0 else 'b'}{t if t >= 0 else k}" for k, t in zip(keep, truth_row, strict=True)
     ]
     rows["frame"] = np.full(len(keep), f"{seed}-{index}")
     rows["id"] = [f"{seed}-{index}-{k}" for k in keep]
@@ -123,9 +122,7 @@ def _at(truth: Table, column: str, rows: NDArray[np.int64]) -> NDArray[np.float6
     return np.asarray(truth[column], dtype=float)[np.maximum(rows, 0)]
 
 
-def _outcomes(
-    jobs: list[tuple[str, int, int, int, int, tuple[str, ...]]], workers: int
-) -> Iterator[StampSet | str]:
+def _outcomes(jobs: list[tuple[str, int, int, int, int, tuple[str, ...]]], workers: int) -> Iterator[StampSet | str]:
     if workers == 1:
         yield from map(_one_pair, jobs)
         return

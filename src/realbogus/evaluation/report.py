@@ -128,9 +128,7 @@ class Report:
         ]
         for name, c in self.counts.items():
             ratios = " | ".join(f"{100 * v:.2f}" for v in (c.specificity, c.recall, c.precision, c.f1))
-            lines.append(
-                f"| {name} | {self.thresholds[name]:.3f} | {ratios} | {c.tp} | {c.fp} | {c.fn} | {c.tn} |"
-            )
+            lines.append(f"| {name} | {self.thresholds[name]:.3f} | {ratios} | {c.tp} | {c.fp} | {c.fn} | {c.tn} |")
         lines += ["", "| bogus passing | recall % |", "|--:|--:|"]
         lines += [f"| {100 * rate:g} % | {100 * value:.2f} |" for rate, value in self.recall_at_fpr.items()]
         if self.snr_bins:
@@ -196,9 +194,7 @@ def evaluate(classifier: Classifier, stamps: StampSet, threshold: float | None =
     card = classifier.card
     rows = np.flatnonzero((stamps.labels == 0) | (stamps.labels == 1))
     if not len(rows):
-        raise InputError(
-            f"none of {len(stamps)} stamps has a label: fill the column `label` (1 real, 0 bogus)"
-        )
+        raise InputError(f"none of {len(stamps)} stamps has a label: fill the column `label` (1 real, 0 bogus)")
     # `select` would copy all channels of all rows at once
     channels = channel_indices(stamps.channels, card.channels)
     noise, fwhm = stamps.noise, stamps.fwhm
@@ -262,14 +258,8 @@ def report_on(
         auc=roc_auc(values, truth),
         average_precision=average_precision(values, truth),
         thresholds=thresholds,
-        counts={
-            name: confusion(values, truth, value)
-            for name, value in thresholds.items()
-            if math.isfinite(value)
-        },
-        recall_at_fpr={
-            rate: recall_at_false_positive_rate(values, truth, rate) for rate in (0.001, 0.01, 0.03)
-        },
+        counts={name: confusion(values, truth, value) for name, value in thresholds.items() if math.isfinite(value)},
+        recall_at_fpr={rate: recall_at_false_positive_rate(values, truth, rate) for rate in (0.001, 0.01, 0.03)},
         snr_bins=[] if snr is None else _snr_bins(values, truth, snr, float(threshold)),
     )
 

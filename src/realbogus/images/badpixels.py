@@ -93,9 +93,7 @@ def saturated_pixels(pixels: NDArray[np.float32], level: float) -> NDArray[np.bo
     return grown
 
 
-def star_sharpness(
-    excess: NDArray[np.float32], noise: float, exclude: NDArray[np.bool_] | None = None
-) -> float:
+def star_sharpness(excess: NDArray[np.float32], noise: float, exclude: NDArray[np.bool_] | None = None) -> float:
     """Return the crosswise ratio of the frame's own sharpest stars.
 
     The crosswise ratio of a pixel is the median of its four nearest neighbours over its own
@@ -122,9 +120,7 @@ def star_sharpness(
     return float(np.percentile(ratios, 5)) if ratios.size >= 10 else 0.4
 
 
-def _peak_ratios(
-    excess: NDArray[np.float32], noise: float, exclude: NDArray[np.bool_] | None
-) -> NDArray[np.float32]:
+def _peak_ratios(excess: NDArray[np.float32], noise: float, exclude: NDArray[np.bool_] | None) -> NDArray[np.float32]:
     high = excess > 30 * noise
     if exclude is not None:
         high &= ~exclude

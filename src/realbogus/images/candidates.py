@@ -96,9 +96,7 @@ def find_candidates(
     found = detect(difference, threshold=threshold, min_area=min_area, method=detector)
     clock.append(perf_counter())
     images = {"difference": difference.pixels, "science": science.pixels, "reference": reference.frame.pixels}
-    pixels, missing, usable = cut(
-        found, [images[name] for name in channels], difference.mask, size=STAMP_SIZE
-    )
+    pixels, missing, usable = cut(found, [images[name] for name in channels], difference.mask, size=STAMP_SIZE)
     for plane, name in enumerate(channels):
         if name != "difference" and len(pixels):
             pixels[:, plane] -= np.median(pixels[:, plane], axis=(1, 2))[:, None, None]

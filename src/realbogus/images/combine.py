@@ -123,9 +123,7 @@ def combine_rows(
     )
 
 
-def _median(
-    values: NDArray[np.float32], good: NDArray[np.bool_], count: NDArray[np.intp]
-) -> NDArray[np.float32]:
+def _median(values: NDArray[np.float32], good: NDArray[np.bool_], count: NDArray[np.intp]) -> NDArray[np.float32]:
     """Median over the first axis of the good entries; 0 where there are none."""
     ordered = np.sort(np.where(good, values, np.float32(np.inf)), axis=0)
     low = np.maximum((count - 1) // 2, 0)[None]
@@ -133,9 +131,7 @@ def _median(
     high = np.minimum(high, len(values) - 1)
     pair = np.take_along_axis(ordered, low, axis=0)[0], np.take_along_axis(ordered, high, axis=0)[0]
     some = count > 0
-    return np.where(some, 0.5 * (np.where(some, pair[0], 0) + np.where(some, pair[1], 0)), 0).astype(
-        np.float32
-    )
+    return np.where(some, 0.5 * (np.where(some, pair[0], 0) + np.where(some, pair[1], 0)), 0).astype(np.float32)
 
 
 def _light(mean: NDArray[np.float32], sky_variance: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -113,9 +113,7 @@ def _positions(catalogue: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]
     try:
         x, y = (np.ma.filled(np.ma.asarray(catalogue[name], dtype=np.float64), np.nan) for name in "xy")
     except (KeyError, ValueError, IndexError) as error:
-        raise InputError(
-            f"the catalogue needs number columns 'x' and 'y' (0-based pixels): {error}"
-        ) from error
+        raise InputError(f"the catalogue needs number columns 'x' and 'y' (0-based pixels): {error}") from error
     if x.ndim != 1 or x.shape != y.shape:
         raise InputError(f"columns x {x.shape} and y {y.shape} must be lists of one length")
     return x, y

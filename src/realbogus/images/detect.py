@@ -182,9 +182,7 @@ def _prepare(
     for name in ("sigma", "fwhm", "correlation"):
         value = getattr(difference, name)
         if not (np.isfinite(value) and value > 0):
-            raise FrameError(
-                f"the difference has {name} = {value}, expected a positive number: subtract anew"
-            )
+            raise FrameError(f"the difference has {name} = {value}, expected a positive number: subtract anew")
     pixels = difference.pixels
     unusable = (difference.mask & (NODATA | SATURATED)) != 0
     unusable |= ~np.isfinite(pixels)

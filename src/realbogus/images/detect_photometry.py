@@ -105,9 +105,7 @@ def psf_flux(
     def block(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
         rows, columns, inside = _window(pixels.shape, x, y, reach)
         good = inside & ~unusable[rows, columns]
-        weight = np.exp(
-            -0.5 * ((rows - y[:, None, None]) ** 2 + (columns - x[:, None, None]) ** 2) / scale**2
-        )
+        weight = np.exp(-0.5 * ((rows - y[:, None, None]) ** 2 + (columns - x[:, None, None]) ** 2) / scale**2)
         weight *= good / (2.0 * np.pi * scale**2)
         square = np.sum(weight**2, axis=(1, 2))
         square[square < 0.1 * whole] = np.nan

@@ -78,9 +78,7 @@ def _nodes(first: float, last: float, spacing: int) -> NDArray[np.float64]:
     return np.linspace(first, max(last, first + 1.0), count + 1)
 
 
-def _cell(
-    nodes: NDArray[np.float64], at: NDArray[np.float64]
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def _cell(nodes: NDArray[np.float64], at: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     place = (at - nodes[0]) / (nodes[1] - nodes[0])
     index = np.clip(place.astype(np.intp), 0, len(nodes) - 2)
     return index, place - index

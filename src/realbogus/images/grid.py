@@ -134,9 +134,7 @@ def grid_wcs(wcs: WCS, transform: Transform, shape: tuple[int, int]) -> WCS:
     """
     from astropy.wcs.utils import fit_wcs_from_points
 
-    x, y = (
-        v.ravel() for v in np.meshgrid(np.linspace(0, shape[1] - 1, 15), np.linspace(0, shape[0] - 1, 15))
-    )
+    x, y = (v.ravel() for v in np.meshgrid(np.linspace(0, shape[1] - 1, 15), np.linspace(0, shape[0] - 1, 15)))
     s, t = transform.to_source(x, y)
     sky = wcs.pixel_to_world(s, t)
     for degree in (None, 3):

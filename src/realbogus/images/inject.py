@@ -113,9 +113,7 @@ class _Places:
         open_pixels = ~frame.unusable
         if allowed is not None:
             if allowed.shape != frame.shape:
-                raise InputError(
-                    f"allowed has shape {allowed.shape}, expected that of {frame.name}, {frame.shape}"
-                )
+                raise InputError(f"allowed has shape {allowed.shape}, expected that of {frame.name}, {frame.shape}")
             open_pixels &= np.asarray(allowed, dtype=bool)
         margin = int(np.ceil(edge))
         inner = np.zeros_like(open_pixels)

@@ -102,9 +102,7 @@ def matched_pairs(
     return s_ok[hit], t_ok[there[hit]]
 
 
-def vote_seeds(
-    source: _Stars, target: _Stars, base: PixelMap, tolerance: float, *, peaks: int = 3
-) -> Iterator[Affine]:
+def vote_seeds(source: _Stars, target: _Stars, base: PixelMap, tolerance: float, *, peaks: int = 3) -> Iterator[Affine]:
     """Yield the shifts after `base` that most pairs of bright stars agree on.
 
     Parameters
@@ -134,9 +132,7 @@ def vote_seeds(
         shift = np.delete(shift, near, axis=0)
 
 
-def refine(
-    source: _Stars, target: _Stars, seed: PixelMap, seed_inverse: PixelMap | None, radius: float
-) -> Fit | None:
+def refine(source: _Stars, target: _Stars, seed: PixelMap, seed_inverse: PixelMap | None, radius: float) -> Fit | None:
     """Improve a rough map with all stars; None where fewer than four of them match.
 
     A similarity, then (8 stars or more) an affine correction is fitted in source pixels while
@@ -167,12 +163,7 @@ def refine(
         correction = _fit_linear(base[j], source[i, :2], affine=len(i) >= 8 and step > 0)
         distance = _distance(correction, base[j], source[i, :2])
         narrow = float(np.clip(4.0 * np.median(distance), 0.6, max(0.6 * spread, 1.5)))
-        if (
-            pair is not None
-            and len(i) == len(pair[0])
-            and np.array_equal(i, pair[0])
-            and narrow >= 0.95 * spread
-        ):
+        if pair is not None and len(i) == len(pair[0]) and np.array_equal(i, pair[0]) and narrow >= 0.95 * spread:
             break
         pair, spread = (i, j), min(spread, narrow)
     final: Affine | Quadratic = correction
@@ -192,9 +183,7 @@ def refine(
     return Fit(to_source, to_target, residual, len(i), chance, len(source) * len(target))
 
 
-def _compose(
-    seed: PixelMap, seed_inverse: PixelMap | None, final: Affine | Quadratic
-) -> tuple[PixelMap, PixelMap]:
+def _compose(seed: PixelMap, seed_inverse: PixelMap | None, final: Affine | Quadratic) -> tuple[PixelMap, PixelMap]:
     """Return seed then correction, and the way back; two affine maps become one."""
     if isinstance(seed, Affine) and isinstance(final, Affine):
         whole = Affine.from_matrix(final.matrix @ seed.matrix)

@@ -89,9 +89,7 @@ def choose_members(measurements: Sequence[Measurement], offsets: ArrayLike, *, c
     return chosen
 
 
-def flux_ratio(
-    stars: NDArray[np.float64], reference: NDArray[np.float64], radius: float = 2.0
-) -> tuple[float, int]:
+def flux_ratio(stars: NDArray[np.float64], reference: NDArray[np.float64], radius: float = 2.0) -> tuple[float, int]:
     """Return the flux ratio `stars` / `reference` of matched stars.
 
     Parameters

@@ -75,9 +75,7 @@ def _triangles(stars: _Stars) -> tuple[_Complex, NDArray[np.float64], NDArray[np
     if len(bright) < 3:
         return empty
     near = cKDTree(bright).query(bright, k=min(_NEIGHBOURS + 1, len(bright)))[1]
-    groups = [
-        tuple(sorted((int(row[0]), int(a), int(b)))) for row in near for a, b in combinations(row[1:], 2)
-    ]
+    groups = [tuple(sorted((int(row[0]), int(a), int(b)))) for row in near for a, b in combinations(row[1:], 2)]
     groups += list(combinations(range(min(12, len(bright))), 3))
     index = np.array(sorted({g for g in groups if len(set(g)) == 3}))
     corner = (bright[:, 0] + 1j * bright[:, 1])[index]
@@ -91,9 +89,7 @@ def _triangles(stars: _Stars) -> tuple[_Complex, NDArray[np.float64], NDArray[np
     return corner[useful], (side[:, 1:] / side[:, :1])[useful], (turn > 0)[useful]
 
 
-def _voted(
-    end: _Complex, start: _Complex, target: _Stars, mirrored: bool, peaks: int
-) -> list[tuple[int, Affine]]:
+def _voted(end: _Complex, start: _Complex, target: _Stars, mirrored: bool, peaks: int) -> list[tuple[int, Affine]]:
     """Similarities end = a start + b on which most pairs of triangles agree, with their votes."""
     if not len(end):
         return []

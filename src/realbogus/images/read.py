@@ -167,9 +167,7 @@ def _saturation(
     return float(level)
 
 
-def _gain(
-    header: Header, profile: Telescope, sky: float, noise: float, notes: dict[str, Any]
-) -> tuple[float, float]:
+def _gain(header: Header, profile: Telescope, sky: float, noise: float, notes: dict[str, Any]) -> tuple[float, float]:
     """Gain (e/ADU) and read noise (e); what header and profile lack is guessed and noted."""
     gain, read_noise = number(header, profile.gain), number(header, profile.read_noise, positive=False)
     if read_noise is not None and read_noise < 0:

@@ -51,9 +51,7 @@ def tile_stars(frame: Frame, tile: tuple[slice, slice]) -> tuple[float, float, N
     if not noise > 0:
         return sky, 0.0, np.zeros(0, STAR)
     for threshold in (6, 3):  # a poor field is searched deeper
-        found, where = extract(
-            excess, threshold * noise, mask=mask, minarea=3, contrast=0.01, segmentation_map=True
-        )
+        found, where = extract(excess, threshold * noise, mask=mask, minarea=3, contrast=0.01, segmentation_map=True)
         if len(found) >= 40:
             break
     blank = excess[::step, ::step][_blank(where, mask, step)]
@@ -112,9 +110,7 @@ def _catalogue(
     return stars
 
 
-def _touches(
-    bad: NDArray[np.bool_], x: NDArray[np.float64], y: NDArray[np.float64], reach: int
-) -> NDArray[np.bool_]:
+def _touches(bad: NDArray[np.bool_], x: NDArray[np.float64], y: NDArray[np.float64], reach: int) -> NDArray[np.bool_]:
     """Tell where a bad pixel lies in the square of half-width `reach` around a position."""
     height, width = bad.shape
     steps = np.arange(-reach, reach + 1)

@@ -166,9 +166,7 @@ def _parse(text: str, name: str, where: str) -> Telescope:
         )
     times = _table(tables, "time", where)
     _only(times, {"middle", "start", "time_of_day"}, f"{where} [time]")
-    fields["time"] = TimeCards(
-        *(_words(times, key, f"{where} [time]") for key in ("middle", "start", "time_of_day"))
-    )
+    fields["time"] = TimeCards(*(_words(times, key, f"{where} [time]") for key in ("middle", "start", "time_of_day")))
     return Telescope(**fields)
 
 

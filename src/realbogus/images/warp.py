@@ -104,9 +104,7 @@ def warp(
         )
         return out
     for rows, at in geometry.strips():
-        ndimage.map_coordinates(
-            pixels, at, output=out[rows], order=order, mode="constant", cval=fill, prefilter=False
-        )
+        ndimage.map_coordinates(pixels, at, output=out[rows], order=order, mode="constant", cval=fill, prefilter=False)
     return out
 
 

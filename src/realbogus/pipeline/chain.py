@@ -127,7 +127,8 @@ def process_frame(job: FrameJob) -> Path:
     frame = read_frame(job.path, settings.telescope)
     seconds = {"read": perf_counter() - clock}
     clock = perf_counter()
-    reference = warp_reference(_reference(job.reference), job.transform, frame.shape)
+    deep = _reference(job.reference)
+    reference = warp_reference(deep, job.transform, frame.shape)
     seconds["align"] = perf_counter() - clock
     classifier = _classifier(job.model)
     allowed = _searched(frame, reference, job.measurement)
@@ -142,7 +143,7 @@ def process_frame(job: FrameJob) -> Path:
     seconds |= more_seconds
     rows = stamps.catalogue
     _match_truth(rows, truth)
-    _coordinates(rows, frame, reference, job.transform)
+    _coordinates(rows, frame, deep, job.transform)
     facts = _facts(frame, job) | difference_facts | {"seconds": seconds, "detections": len(rows)}
     facts["searched_pixels"] = int(allowed.sum())
     FrameResult(stamps, triptychs, shown, truth, trial, facts).save(job.folder)

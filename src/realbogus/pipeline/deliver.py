@@ -109,11 +109,14 @@ def _stage_seconds(results: Sequence[FrameResult], seconds: dict[str, float]) ->
 
 
 def _triptychs(rows: Table, results: Sequence[FrameResult]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Science, reference and difference of the best detection of each of the best sources."""
+    """Science, reference and difference of the best detection of each of the best sources.
+
+    Injected sources are no candidates, so they are left out of what people look at.
+    """
     seen: set[str] = set()
     pixels, shown = [], []
-    for index in range(len(rows)):
-        row = rows[index]
+    for index in np.flatnonzero(~np.asarray(rows["injected"], dtype=bool)):
+        row = rows[int(index)]
         if row["source"] in seen:
             continue
         result = results[int(row["part"])]

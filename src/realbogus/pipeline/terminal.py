@@ -39,8 +39,9 @@ def rank(candidates: Table) -> NDArray[np.intp]:
 def ranked_table(candidates: Table, console: Console, limit: int = 15) -> None:
     """Print the best candidates: rank, score, S/N, frame, position, epochs, flags, known name.
 
-    Candidates at or above the threshold (`real`) carry a dot beside their rank. Text from
-    outside is printed as it is: neither markup nor control characters in it act.
+    Injected sources are no candidates and are left out. Candidates at or above the threshold
+    (`real`) carry a dot beside their rank. Text from outside is printed as it is: neither
+    markup nor control characters in it act.
 
     Parameters
     ----------
@@ -51,6 +52,8 @@ def ranked_table(candidates: Table, console: Console, limit: int = 15) -> None:
     limit : int
         At most so many rows.
     """
+    if "injected" in candidates.colnames:
+        candidates = candidates[~np.asarray(candidates["injected"], dtype=bool)]
     rows = rank(candidates)
     if not len(rows):
         total = len(candidates)

@@ -25,9 +25,7 @@ def default_model() -> Path:
     """
     path = Path(__file__).resolve().parents[1] / "models" / "default.onnx"
     if not path.is_file():
-        raise ModelError(
-            f"the default model {path} is missing: install realbogus again, or name a model of your own"
-        )
+        raise ModelError(f"the default model {path} is missing: install realbogus again, or name a model of your own")
     return path
 
 

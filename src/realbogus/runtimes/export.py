@@ -24,9 +24,7 @@ __all__ = ["export_onnx", "parity"]
 _OPSET = 17
 
 
-def export_onnx(
-    model: Model, path: Path | str, *, stamps: StampSet | None = None, tolerance: float = 1e-4
-) -> Path:
+def export_onnx(model: Model, path: Path | str, *, stamps: StampSet | None = None, tolerance: float = 1e-4) -> Path:
     """Write a model as one ONNX file: planes in, logits out, the card in the metadata.
 
     The file is read back and has to score random stamps, and those handed in, as the model
@@ -123,9 +121,7 @@ def _to_bytes(model: Model) -> bytes:
     return bytes(graph.SerializeToString())
 
 
-def _random_stamps(
-    channels: int, side: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+def _random_stamps(channels: int, side: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Noise with sources of all strengths in it: what a network might see, and more."""
     rng = np.random.default_rng(0)
     count = 48

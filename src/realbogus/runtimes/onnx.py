@@ -51,9 +51,7 @@ class OnnxClassifier:
             self._session: Any = ort.InferenceSession(contents, options, providers=["CPUExecutionProvider"])
         # onnxruntime's exceptions share no base class of their own
         except Exception as error:
-            raise ModelError(
-                f"{name} is no ONNX model or is damaged ({error}): copy or export it again"
-            ) from error
+            raise ModelError(f"{name} is no ONNX model or is damaged ({error}): copy or export it again") from error
         metadata = self._session.get_modelmeta().custom_metadata_map
         if CARD_KEY not in metadata:
             raise ModelError(f"{name} carries no card ({CARD_KEY!r}): export it with realbogus's export_onnx")
@@ -63,9 +61,7 @@ class OnnxClassifier:
         want = [len(prepare.planes), prepare.size, prepare.size]
         if len(inputs) != 1 or list(inputs[0].shape[1:]) != want:
             shapes = [list(entry.shape) for entry in inputs]
-            raise ModelError(
-                f"{name} takes {shapes}, but its card prepares planes of {want}: it is not our export"
-            )
+            raise ModelError(f"{name} takes {shapes}, but its card prepares planes of {want}: it is not our export")
         self._input = inputs[0].name
 
     @property

@@ -37,9 +37,7 @@ def repeat(labels: NDArray[np.int64], config: TrainingConfig, rng: np.random.Gen
 
 
 @BALANCES.register("balanced")
-def balanced(
-    labels: NDArray[np.int64], config: TrainingConfig, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def balanced(labels: NDArray[np.int64], config: TrainingConfig, rng: np.random.Generator) -> NDArray[np.int64]:
     """Alternate real and bogus, so that every batch is half and half.
 
     The epoch has `rows_per_epoch` rows (0: as many as there are labels). A class is gone

@@ -73,9 +73,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
             if old.name != name:
                 old.unlink()
     except (OSError, SafetensorError) as error:
-        raise OutputError(
-            f"cannot write the checkpoint {folder}: {error}; choose a folder you may write"
-        ) from error
+        raise OutputError(f"cannot write the checkpoint {folder}: {error}; choose a folder you may write") from error
 
 
 def read_checkpoint(folder: Path) -> Checkpoint | None:

@@ -42,9 +42,7 @@ def labelled_rows(stamps: StampSet, rows: NDArray[np.int64] | None, what: str) -
     """
     chosen = np.arange(len(stamps)) if rows is None else np.asarray(rows, dtype=np.int64)
     if len(chosen) and not 0 <= int(chosen.min()) <= int(chosen.max()) < len(stamps):
-        raise InputError(
-            f"{what} rows run from {chosen.min()} to {chosen.max()}, but there are {len(stamps)} stamps"
-        )
+        raise InputError(f"{what} rows run from {chosen.min()} to {chosen.max()}, but there are {len(stamps)} stamps")
     labels = stamps.labels[chosen]
     real, bogus = int((labels == 1).sum()), int((labels == 0).sum())
     if not (real and bogus):

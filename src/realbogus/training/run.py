@@ -96,9 +96,7 @@ class Run:
     def __init__(self, config: Config, seed: int, model: Model, card: Card) -> None:
         self.config, self.seed, self.model, self.card = config, seed, model, card
         self.recipe = config.training
-        same = {
-            key: value for key, value in card.config["training"].items() if key not in ("device", "threads")
-        }
+        same = {key: value for key, value in card.config["training"].items() if key not in ("device", "threads")}
         facts = {"config": {**card.config, "training": same}, "data": card.data}
         self.identity = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         self.network = model.network
@@ -115,9 +113,7 @@ class Run:
         self.history: list[dict[str, Any]] = []
         self.epoch = self.batches = 0
 
-    def one_epoch(
-        self, part: Part, check: Part | None, progress: Callable[[Progress], None] | None
-    ) -> dict[str, Any]:
+    def one_epoch(self, part: Part, check: Part | None, progress: Callable[[Progress], None] | None) -> dict[str, Any]:
         """Train once through the data, validate, and add a row to the history."""
         started = time.perf_counter()
         rng = np.random.default_rng([self.seed, self.epoch + 1])
@@ -143,17 +139,13 @@ class Run:
         shown = part.labels.cpu().numpy()[order]
         total = float(torch.stack(losses).sum()) / len(order)
         if not math.isfinite(total):
-            raise ModelError(
-                f"training diverged: the loss of epoch {self.epoch} is {total}; lower training.lr"
-            )
+            raise ModelError(f"training diverged: the loss of epoch {self.epoch} is {total}; lower training.lr")
         row = {"epoch": self.epoch, "lr": lr, **_facts("train", total, torch.cat(logits), shown)}
         if check is not None:
             row |= self._validate(check)
             best = min((past["valid_loss"] for past in self.history), default=math.inf)
             if self.recipe.keep == "best" and row["valid_loss"] < best:
-                self.best = {
-                    name: value.detach().clone() for name, value in self._kept().state_dict().items()
-                }
+                self.best = {name: value.detach().clone() for name, value in self._kept().state_dict().items()}
         row["seconds"] = round(time.perf_counter() - started, 3)
         self.history.append(row)
         return row
@@ -192,9 +184,7 @@ class Run:
         with torch.inference_mode():
             for start, stop in _cuts(len(check.labels), 4 * self.recipe.batch_size):
                 chosen = torch.arange(start, stop, device=check.position.device)
-                planes = _batch(
-                    check, chosen, torch.zeros(stop - start, dtype=torch.int64), self.model.device
-                )
+                planes = _batch(check, chosen, torch.zeros(stop - start, dtype=torch.int64), self.model.device)
                 planes = planes.contiguous(memory_format=torch.channels_last)
                 out = cast(Tensor, network(planes)).float().reshape(-1)
                 loss = weighted_loss(out, check.labels[start:stop], check.weights[start:stop], self.recipe)
@@ -226,9 +216,7 @@ class Run:
         self.network.load_state_dict(_under("network.", before.tensors))
         if self.average is not None:
             self.average.load_state_dict(_under("average.", before.tensors))
-        self.best = {
-            name: value.to(self.model.device) for name, value in _under("best.", before.tensors).items()
-        }
+        self.best = {name: value.to(self.model.device) for name, value in _under("best.", before.tensors).items()}
         restore_optimizer(self.optimizer, before.tensors)
         self.history, self.epoch = before.history, before.epoch
 
@@ -259,9 +247,7 @@ def make_part(
     if device.type == "cuda" and planes.nbytes < torch.cuda.mem_get_info(device)[0] // 2:
         planes = planes.to(device)
     labels = torch.from_numpy(stamps.labels[rows].astype(np.float32)).to(device)
-    return Part(
-        planes, torch.from_numpy(position).to(device), labels, torch.from_numpy(weights[rows]).to(device)
-    )
+    return Part(planes, torch.from_numpy(position).to(device), labels, torch.from_numpy(weights[rows]).to(device))
 
 
 def _batch(part: Part, chosen: Tensor, variants: Tensor, device: torch.device) -> Tensor:

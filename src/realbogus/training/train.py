@@ -96,9 +96,7 @@ def train(
     train_rows = labelled_rows(stamps, None if rows is None else np.asarray(rows), "training")
     check_rows = None if valid_rows is None else labelled_rows(stamps, np.asarray(valid_rows), "validation")
     if recipe.keep == "best" and check_rows is None:
-        raise ConfigError(
-            "training.keep is 'best', which needs validation rows: hand in valid_rows, or keep 'last'"
-        )
+        raise ConfigError("training.keep is 'best', which needs validation rows: hand in valid_rows, or keep 'last'")
     card = Card(
         name=config.model.name,
         architecture=config.model.architecture,
@@ -137,14 +135,10 @@ def train(
 
 def _weights(stamps: StampSet, weights: ArrayLike | None) -> NDArray[np.float32]:
     if weights is None:
-        weights = (
-            stamps.catalogue["weight"] if "weight" in stamps.catalogue.colnames else np.ones(len(stamps))
-        )
+        weights = stamps.catalogue["weight"] if "weight" in stamps.catalogue.colnames else np.ones(len(stamps))
     values = np.asarray(weights, dtype=np.float32)
     if values.shape != (len(stamps),) or not (np.isfinite(values).all() and (values >= 0).all()):
-        raise InputError(
-            f"weights have shape {values.shape}: expected {len(stamps)} finite numbers, none negative"
-        )
+        raise InputError(f"weights have shape {values.shape}: expected {len(stamps)} finite numbers, none negative")
     return values
 
 

@@ -43,9 +43,7 @@ class Changes:
     drift_y: NDArray[np.float64]
     kind: NDArray[np.str_]
 
-    def points(
-        self, frame: int, epoch: Epoch
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    def points(self, frame: int, epoch: Epoch) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Return (x, y, flux) on the detector of what to add to one frame; trails as a row of points."""
         there = np.flatnonzero(self.flux[:, frame] > 0)
         step = np.linspace(-0.5, 0.5, _TRAIL_POINTS)[None]

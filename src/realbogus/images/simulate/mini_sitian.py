@@ -26,9 +26,7 @@ STARS_PER_DEG2, FAINTEST, SLOPE = 12_500.0, 21.8, 0.27  # counts brighter than 2
 POOR = 0.35
 
 
-def _magnitudes(
-    n: int, bright: float, faint: float, slope: float, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def _magnitudes(n: int, bright: float, faint: float, slope: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """Draw from counts that grow by `slope` dex per magnitude."""
     low, high = 10 ** (slope * bright), 10 ** (slope * faint)
     return np.asarray(np.log10(low + rng.random(n) * (high - low)) / slope)

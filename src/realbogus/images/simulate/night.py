@@ -187,9 +187,7 @@ def _header(world: World, epoch: Epoch, mjd: float, rng: np.random.Generator, sk
     return header
 
 
-def _truth(
-    world: World, epoch: Epoch, changes: Changes, shot: Exposure, k: int, name: str, sky: WCS
-) -> Table:
+def _truth(world: World, epoch: Epoch, changes: Changes, shot: Exposure, k: int, name: str, sky: WCS) -> Table:
     """Return the rows of one frame."""
     there = np.flatnonzero(changes.flux[:, k] > 0)
     px, py = epoch.pointing.to_detector(changes.x[there, k], changes.y[there, k])

@@ -189,9 +189,7 @@ def add_halos(
             image[y0:y1, x0:x1] += kernel[y0 - top : y1 - top, x0 - left : x1 - left] * np.float32(f)
 
 
-def add_ghost(
-    image: NDArray[np.float32], x: float, y: float, flux: float, radius: float, hole: float = 0.3
-) -> None:
+def add_ghost(image: NDArray[np.float32], x: float, y: float, flux: float, radius: float, hole: float = 0.3) -> None:
     """Add an out-of-focus reflection, a ring of `flux` electrons in all, in place."""
     height, width = image.shape
     r = int(np.ceil(radius)) + 1

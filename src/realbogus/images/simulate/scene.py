@@ -127,9 +127,7 @@ def add_points(
             _add_wing(image, float(x[n]), float(y[n]), float(flux[n]), kernels, floor)
 
 
-def _add_wing(
-    image: NDArray[np.float32], x: float, y: float, flux: float, kernels: Kernels, floor: float
-) -> None:
+def _add_wing(image: NDArray[np.float32], x: float, y: float, flux: float, kernels: Kernels, floor: float) -> None:
     """Add what a bright star has outside its stamp."""
     height, width = image.shape
     psf, full = kernels.psf, kernels.radius

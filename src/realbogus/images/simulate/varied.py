@@ -44,9 +44,7 @@ class _Site:
     dispersion: float
 
 
-def _scene(
-    rng: np.random.Generator, shape: tuple[int, int], margin: float, unit: float, fwhm: float
-) -> Scene:
+def _scene(rng: np.random.Generator, shape: tuple[int, int], margin: float, unit: float, fwhm: float) -> Scene:
     """Draw stars by their S/N (`unit` e- is S/N 1) from a power law, and galaxies."""
     height, width = shape[0] + 2 * margin, shape[1] + 2 * margin
     cells = height * width / _CELL

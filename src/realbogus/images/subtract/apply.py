@@ -114,9 +114,7 @@ def subtract_tiles(
     difference, noise = np.empty(pair.shape, np.float32), np.empty(pair.shape, np.float32)
     scale = kernel.total if convolve == "reference" else 1 / kernel.total
 
-    def through(
-        block: NDArray[np.float32], spectrum: NDArray[np.complex64], tile: _Tile
-    ) -> NDArray[np.float32]:
+    def through(block: NDArray[np.float32], spectrum: NDArray[np.complex64], tile: _Tile) -> NDArray[np.float32]:
         product = rfft2(block, (length, length))
         product *= spectrum
         whole = irfft2(product, (length, length), overwrite_x=True)
@@ -126,9 +124,7 @@ def subtract_tiles(
 
     def work(tile: _Tile) -> None:
         rows, columns = tile
-        image = kernel.at((columns.start + columns.stop - 1) / 2, (rows.start + rows.stop - 1) / 2).astype(
-            np.float32
-        )
+        image = kernel.at((columns.start + columns.stop - 1) / 2, (rows.start + rows.stop - 1) / 2).astype(np.float32)
         spectrum, square = rfft2(image, (length, length)), rfft2(image**2, (length, length))
         y, x = (
             np.arange(rows.start, rows.stop, dtype=float),

@@ -72,9 +72,7 @@ class Basis:
         return np.moveaxis(np.tensordot(self.mixing, out, 1), 0, 1)
 
 
-def gauss_hermite(
-    half_width: int, components: tuple[tuple[float, int], ...], *, delta: bool = False
-) -> Basis:
+def gauss_hermite(half_width: int, components: tuple[tuple[float, int], ...], *, delta: bool = False) -> Basis:
     """Build the basis exp(-(u^2 + v^2) / 2 s^2) u^p v^q, p + q <= degree, for each (s, degree).
 
     Parameters

@@ -53,7 +53,9 @@ def read_difference(path: Path | str) -> Difference:
         with fits.open(path, memmap=False) as hdus:
             planes = {field: np.ascontiguousarray(hdus[name].data) for name, field in _PLANES.items()}
             header = hdus["SCI"].header
+            # only numbers that are not finite were left out by the writer
             facts = {name: header.get(f"RB {name.upper()}", float("nan")) for name in _FACTS}
+            facts["sigma"] = header["RB SIGMA"]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path} is no difference image of ours ({error}): make one with `realbogus subtract`"

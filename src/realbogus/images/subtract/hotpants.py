@@ -133,14 +133,10 @@ def hotpants(pair: Pair, *, jobs: int = 1, timeout_s: float = _TIMEOUT_S) -> Mat
         try:
             done = subprocess.run(line, capture_output=True, text=True, timeout=timeout_s, check=False)
         except subprocess.TimeoutExpired:
-            raise SubtractionError(
-                f'hotpants did not end within {timeout_s:g} s: use method="alard-lupton"'
-            ) from None
+            raise SubtractionError(f'hotpants did not end within {timeout_s:g} s: use method="alard-lupton"') from None
         said = " ".join((done.stderr or done.stdout).split())[-300:]
         if done.returncode != 0:
-            raise SubtractionError(
-                f"hotpants left with status {done.returncode}: {said or 'it said nothing'}"
-            )
+            raise SubtractionError(f"hotpants left with status {done.returncode}: {said or 'it said nothing'}")
         difference, noise, scale, used = _read_outputs(folder, pair, said)
     invalid = ~np.isfinite(difference) | ~np.isfinite(noise) | (difference == np.float32(_FILL))
     difference[invalid] = 0
@@ -197,9 +193,7 @@ def _write_inputs(pair: Pair, program: str, folder: Path, convolve: str) -> list
     )
 
 
-def _read_outputs(
-    folder: Path, pair: Pair, said: str
-) -> tuple[NDArray[np.float32], NDArray[np.float32], float, str]:
+def _read_outputs(folder: Path, pair: Pair, said: str) -> tuple[NDArray[np.float32], NDArray[np.float32], float, str]:
     """Difference, noise, flux ratio science / reference and the side that was convolved."""
     try:
         with fits.open(folder / "difference.fits", memmap=False) as file:
@@ -214,8 +208,6 @@ def _read_outputs(
     if difference.shape != pair.shape or noise.shape != pair.shape:
         raise SubtractionError(f"hotpants wrote {difference.shape} pixels, {pair.shape} were expected")
     if not (np.isfinite(total) and total > 0):
-        raise SubtractionError(
-            f"hotpants says a kernel sum of {total:g}, a positive one was expected: {said}"
-        )
+        raise SubtractionError(f"hotpants says a kernel sum of {total:g}, a positive one was expected: {said}")
     science = str(header.get("CONVOL00", "TEMPLATE")).strip().upper() == "IMAGE"
     return difference, noise, 1 / total if science else total, "science" if science else "reference"

@@ -131,9 +131,7 @@ def correlation_factor(kernel: NDArray[np.float64], white: float = 0.0) -> float
     padded = np.pad(kernel, reach)
     size = kernel.shape[0]
     window = range(2 * reach + 1)
-    covariance = np.array(
-        [[(kernel * padded[i : i + size, j : j + size]).sum() for j in window] for i in window]
-    )
+    covariance = np.array([[(kernel * padded[i : i + size, j : j + size]).sum() for j in window] for i in window])
     covariance /= covariance[reach, reach]
     covariance *= 1 - white
     covariance[reach, reach] += white
@@ -174,9 +172,7 @@ def frame_sigma(pixels: NDArray[np.float32], mask: NDArray[np.uint8]) -> float:
     return robust_sigma(sampled(pixels)[good])
 
 
-def blank_sky_ratio(
-    pixels: NDArray[np.float32], noise: NDArray[np.float32], mask: NDArray[np.uint8]
-) -> float:
+def blank_sky_ratio(pixels: NDArray[np.float32], noise: NDArray[np.float32], mask: NDArray[np.uint8]) -> float:
     """Measured over expected sigma where no source adds to the noise.
 
     Blank sky is where the expected sigma lies in its lower 60 %: there no source stands.

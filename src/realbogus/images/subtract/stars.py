@@ -41,9 +41,7 @@ class Stars:
 
     def take(self, index: NDArray[np.intp] | NDArray[np.bool_]) -> Stars:
         """Return the stars of `index`, in its order."""
-        return Stars(
-            self.x[index], self.y[index], self.science[index], self.reference[index], self.error[index]
-        )
+        return Stars(self.x[index], self.y[index], self.science[index], self.reference[index], self.error[index])
 
 
 @dataclass(frozen=True)
