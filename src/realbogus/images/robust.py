@@ -24,7 +24,15 @@ def robust_sigma(values: NDArray[np.floating]) -> float:
     flat = np.asarray(values).ravel()
     if flat.size == 0:
         return 0.0
-    return float(1.4826 * np.median(np.abs(flat - np.median(flat))))
+    middle = np.median(flat)
+    width = float(1.4826 * np.median(np.abs(flat - middle)))
+    # Where digits are coarser than the noise most pixels share one level, and the MAD sees no noise at all.
+    return clipped(flat)[1] if _lower_width(flat, float(middle)) > 2 * width > 0 else width
+
+
+def _lower_width(values: NDArray[np.floating], middle: float) -> float:
+    """Sigma that the faint side's 3 % point says; stars do not reach it."""
+    return (middle - float(np.percentile(values, 3))) / 1.881
 
 
 def clipped(values: NDArray[np.floating]) -> tuple[float, float]:
@@ -41,7 +49,11 @@ def clipped(values: NDArray[np.floating]) -> tuple[float, float]:
     low, high = 0, flat.size
     if high == 0:
         return 0.0, 0.0
-    middle, width = float(np.median(flat)), robust_sigma(flat) or float(flat.std())
+    middle = float(np.median(flat))
+    width = float(1.4826 * np.median(np.abs(flat - middle)))
+    # a wide start keeps the levels beside the middle one, where digits are coarser than the noise
+    lower = _lower_width(flat, middle)
+    width = (lower if lower > 2 * width else width) or float(flat.std())
     for _ in range(8):
         low, high = np.searchsorted(flat, [middle - 3 * width, middle + 3 * width])
         kept = flat[low : max(high, low + 1)]
