@@ -49,8 +49,9 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as out:
         result = realbogus.night(
-            options.frames, out, inject=10, inject_snr=(10.0, 50.0), seed=options.seed, calibrate=True, jobs=options.jobs
-        )
+            options.frames, out, inject=10, inject_snr=(10.0, 50.0), seed=options.seed, calibrate=True,
+            jobs=options.jobs,
+        )  # fmt: skip
         stamps = StampSet.load(Path(out) / "stamps")
         plain = correlation(stamps)
     rows, summary = result.candidates, result.summary

@@ -46,6 +46,16 @@ def test_python_examples_import_what_exists(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_night_is_guarded_against_its_own_workers(page: Path) -> None:
+    """Spawned workers import the script again; a night at its top level would never come to an end."""
+    for code in blocks(page, "python"):
+        bare = [node for node in ast.parse(code).body if not isinstance(node, ast.If | ast.FunctionDef)]
+        calls = [node for statement in bare for node in ast.walk(statement) if isinstance(node, ast.Call)]
+        names = [ast.unparse(call.func) for call in calls]
+        assert not {"night", "realbogus.night"} & set(names), f"{page.name}: put it under `if __name__ ...`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_profiles_are_read(page: Path, tmp_path: Path) -> None:
     from realbogus.images.telescope import telescope
 
@@ -87,6 +97,14 @@ def test_links_lead_somewhere(page: Path) -> None:
         path = target.split("#")[0]
         if path and "://" not in path and not path.startswith("api/"):  # the API pages are made by the build
             assert (page.parent / path).exists(), f"{page.name} links to {target}, which is not there"
+
+
+def test_the_page_of_the_night_names_every_flag() -> None:
+    from realbogus.pipeline.flags import WORDS
+
+    text = (ROOT / "docs" / "night.md").read_text(encoding="utf-8")
+    row = next(line for line in text.splitlines() if line.startswith("| `flags`"))
+    assert re.findall(r"`([^`]+)`", row)[2:] == list(WORDS.values())
 
 
 def test_one_version_everywhere() -> None:

@@ -82,3 +82,25 @@ def test_saturated_pixels_grow_by_one_and_stay_inside() -> None:
     image[0, 0] = image[5, 5] = 10
     full = saturated_pixels(image, 10)
     assert full.sum() == 4 + 9 and full[4:7, 4:7].all() and full[:2, :2].all()
+
+
+@pytest.mark.parametrize(("sigma", "peak"), [(10.0, 23000.0), (25.0, 23000.0), (6.4, 20000.0)])
+def test_smooth_cores_are_not_saturated(sigma: float, peak: float) -> None:
+    """A resolved galaxy, and a defocused star of FWHM 15 px, are flat on top but have no cliff."""
+    y, x = np.mgrid[:200, :200]
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        core = peak * np.exp(-((x - 100.3) ** 2 + (y - 99.6) ** 2) / (2 * sigma**2))
+        field = core + gaussian_stars(3.0, 20, rng, (200, 200))
+        image = np.round(rng.poisson(20 * (field + 1000)) / 20).astype(np.float32)
+        assert find_saturation(image, 1000, 7) is None
+
+
+@pytest.mark.parametrize("sigma", [1.2, 3.0, 6.4])
+def test_one_clipped_star_is_found_after_flat_fielding(sigma: float) -> None:
+    y, x = np.mgrid[:200, :200]
+    rng = np.random.default_rng(3)
+    star = 30000 * np.exp(-((x - 100.3) ** 2 + (y - 99.6) ** 2) / (2 * sigma**2))
+    image = np.minimum(rng.poisson(star + 1000), 12000) * (1 + 0.002 * np.linspace(-1, 1, 200))
+    level = find_saturation(image.astype(np.float32), 1000, 32)
+    assert level is not None and 11700 < level < 12030

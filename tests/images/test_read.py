@@ -241,3 +241,52 @@ def test_whipple_frame(whipple: Path) -> None:
     assert frame.mjd == pytest.approx(58107 + (1 * 3600 + 33 * 60 + 43.317 + 30) / 86400, abs=1e-8)
     assert 100 < (frame.mask & BAD != 0).sum() < 1500
     assert (frame.mask & SATURATED != 0).sum() > 166
+
+
+def _sky_and_stars(seed=3, sky=800.0, noise=12.0):
+    rng = np.random.default_rng(seed)
+    pixels = rng.normal(sky, noise, (200, 220))
+    yy, xx = np.mgrid[:200, :220]
+    for x, y, peak in rng.uniform((20, 20, 500), (200, 180, 90_000), (25, 3)):
+        pixels += peak * np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / (2 * 1.5**2))
+    return np.minimum(pixels, 60_000.0)
+
+
+def test_fractions_of_the_full_range_are_read_as_adu(tmp_path):
+    adu = _sky_and_stars()
+    fits.writeto(tmp_path / "adu.fits", np.rint(adu).astype(np.uint16))
+    fits.writeto(tmp_path / "unit.fits", (adu / 65535).astype(np.float32))
+    one, other = read_frame(tmp_path / "adu.fits"), read_frame(tmp_path / "unit.fits")
+    np.testing.assert_allclose(other.pixels, one.pixels, atol=1.0)
+    assert other.saturation == pytest.approx(one.saturation, rel=0.01)
+    assert (other.mask & SATURATED).sum() == pytest.approx((one.mask & SATURATED).sum(), abs=5)
+    assert other.gain == pytest.approx(one.gain, rel=0.05) and "multiplied" in other.notes["unit"]
+
+
+def test_a_raw_colour_mosaic_is_refused_and_a_flat_one_is_not(tmp_path):
+    pixels = _sky_and_stars()
+    header = fits.Header({"BAYERPAT": "RGGB"})
+    fits.writeto(tmp_path / "binned.fits", pixels.astype(np.float32), header)
+    assert read_frame(tmp_path / "binned.fits").shape == (200, 220)
+    pixels[::2, ::2] *= 0.6
+    pixels[1::2, 1::2] *= 0.8
+    fits.writeto(tmp_path / "mosaic.fits", pixels.astype(np.float32), header)
+    with pytest.raises(FrameError, match="debayer"):
+        read_frame(tmp_path / "mosaic.fits")
+
+
+def test_a_camera_setting_is_no_gain(tmp_path):
+    pixels = _sky_and_stars(noise=np.sqrt(800 / 0.9)).astype(np.float32)
+    fits.writeto(tmp_path / "both.fits", pixels, fits.Header({"GAIN": 120, "EGAIN": 0.25}))
+    fits.writeto(tmp_path / "setting.fits", pixels, fits.Header({"GAIN": 120}))
+    assert read_frame(tmp_path / "both.fits").gain == 0.25
+    frame = read_frame(tmp_path / "setting.fits")
+    assert frame.gain == pytest.approx(0.9, rel=0.2) and "setting" in frame.notes["gain_ignored"]
+
+
+def test_a_negative_pedestal_and_a_subtracted_sky_do_not_spoil_the_gain(tmp_path):
+    pixels = _sky_and_stars(sky=1800.0, noise=np.sqrt(800 / 0.9)).astype(np.float32)
+    fits.writeto(tmp_path / "maxim.fits", pixels, fits.Header({"PEDESTAL": -1000}))
+    assert read_frame(tmp_path / "maxim.fits").gain == pytest.approx(0.9, rel=0.2)
+    fits.writeto(tmp_path / "nosky.fits", pixels - 1800)
+    assert read_frame(tmp_path / "nosky.fits").gain == 1.0

@@ -169,6 +169,58 @@ def test_masked_pixels_do_not_contribute() -> None:
     assert np.median(core) == 4 and np.median(ref.coverage[20:70, 100:200]) == 5
 
 
+def test_hot_pixels_of_a_night_without_dither_are_flagged_and_leave_no_hole() -> None:
+    given = night(5, seed=7, spread=0.0)
+    given.transforms[:] = [identity()] * 5
+    given.frames[:] = [dataclasses.replace(given.frames[0], name=f"{k}.fits") for k in range(5)]
+    clean = built(given)
+    hot = np.random.default_rng(1).random(SHAPE) < 0.005
+    hot[:3] = hot[-3:] = hot[:, :3] = hot[:, -3:] = False
+    given.frames[:] = [
+        dataclasses.replace(
+            f, pixels=np.where(hot, f.pixels + 9000, f.pixels), mask=f.mask | BAD * hot.astype(np.uint8)
+        )
+        for f in given.frames
+    ]
+    ref = built(given)
+    assert not (ref.frame.mask & NODATA).any()
+    assert np.array_equal((ref.frame.mask & BAD) != 0, hot)
+    blank = hot & (drawn(given.stars) < 1)
+    assert np.abs(ref.frame.pixels - clean.frame.pixels)[blank].max() < 8 * NOISE
+    warped = warp_reference(ref, shifted(identity(), 4, 0), SHAPE)
+    assert (warped.frame.mask[:, : SHAPE[1] - 4] & NODATA).sum() == 0
+    assert np.array_equal((warped.frame.mask & BAD)[:, :-4] != 0, hot[:, 4:])
+
+
+def test_a_bad_pixel_of_some_members_is_not_bad_in_the_reference() -> None:
+    values = np.ones((5, 8, 8), np.float32)
+    state = np.zeros(values.shape, np.uint8)
+    state[:2, 2, 2], state[:3, 4, 4], state[:3, 6, 6] = 4, 4, 1
+    values[:3, 4, 4], values[:2, 2, 2] = 1.5, 99.0
+    out = combine_rows(values, state, [Layer(1.0, 1.0, 2.0, 1.0)] * 5, 3)
+    assert np.argwhere(out.bad).tolist() == [[4, 4]]
+    assert np.argwhere(out.nodata).tolist() == [[6, 6]]
+    assert out.pixels[4, 4] == pytest.approx(1.3) and out.pixels[2, 2] == 1.0
+
+
+def test_frames_of_other_binning_come_to_one_zero_point() -> None:
+    fine = night(2, seed=12, spread=0.0)
+    rng = np.random.default_rng(5)
+    light = drawn(fine.stars) + SKY
+    binned = (rng.poisson(light * GAIN) / GAIN).reshape(SHAPE[0] // 2, 2, SHAPE[1] // 2, 2).sum(axis=(1, 3))
+    move = Affine((0.5, 0.0, -0.25, 0.0, 0.5, -0.25))
+    x, y = move(fine.stars[:, 0], fine.stars[:, 1])
+    inside = (x > 0) & (x < SHAPE[1] / 2 - 1) & (y > 0) & (y < SHAPE[0] / 2 - 1)
+    seen = Measurement(4 * SKY, 2 * NOISE, 1.8, 0.0, PSF, np.column_stack([x, y, fine.stars[:, 2]])[inside])
+    frame = Frame("2.fits", binned.astype(np.float32), np.zeros(binned.shape, np.uint8), GAIN, 0.0)
+    fine.frames[1], fine.measurements[1] = frame, seen
+    fine.transforms[1] = Transform(move, move.inverse(), 0.05, 50, "stars")
+    ref = built(fine)
+    assert ref.frame.notes["scales"] == pytest.approx([1.0, 0.25], rel=0.01)
+    ratio, count = flux_ratio(ref.measurement.stars, fine.stars)
+    assert count > 15 and ratio == pytest.approx(1.0, abs=0.03)
+
+
 def test_loaders_give_the_same_reference_as_frames() -> None:
     given = night(3, seed=8)
     loaders = [lambda frame=frame: frame for frame in given.frames]
@@ -305,6 +357,28 @@ def test_members_cover_the_union_of_drifting_frames() -> None:
     covered = (np.abs(centres[:, None] - (offsets[chosen, 0] + 500)[None]) < 500).sum(axis=1)
     # The outermost sky is seen by fewer than three frames that lie near the end of the drift.
     assert (covered[5:-5] >= 1).all() and np.mean(covered >= 3) > 0.8
+
+
+def test_members_are_compared_on_the_common_grid_after_a_meridian_flip() -> None:
+    """Thin cloud dims some frames; half of the night is turned by 180 degrees."""
+    turn = Affine((-1.0, 0.0, 999.0, 0.0, -1.0, 999.0))
+    flipped = Transform(turn, turn, 0.05, 50, "stars")
+    night, transforms = [], []
+    for k in range(16):
+        # ghosts of any brightness in the flipped frames, so that ranks alone mislead
+        m = quality(2.5, flux=0.3 if k % 4 == 3 else 1.0)
+        transforms.append(flipped if k >= 8 else identity())
+        if k >= 8:
+            x, y = turn(m.stars[:, 0], m.stars[:, 1])
+            faint = np.full((40, 3), [500.0, 500.0, 1e4 if k % 4 == 3 else 10.0]) + np.arange(40)[:, None]
+            stars = np.concatenate([np.column_stack([x, y, m.stars[:, 2]]), faint])
+            m = dataclasses.replace(m, stars=stars[np.argsort(-stars[:, 2])])
+        night.append(m)
+    chosen = choose_members(night, np.zeros((16, 2)), count=12, transforms=transforms)
+    assert sorted(chosen) == [k for k in range(16) if k % 4 != 3]
+    assert sorted(choose_members(night, np.zeros((16, 2)), count=12)) != sorted(chosen)  # the offsets mislead
+    with pytest.raises(InputError, match="16 measurements and 1 transforms"):
+        choose_members(night, np.zeros((16, 2)), transforms=transforms[:1])
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 12, 100])

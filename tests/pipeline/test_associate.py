@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 
 from realbogus.errors import InputError
 from realbogus.pipeline.associate import add_sources, detector_fixed, flag_known, groups, read_known
@@ -71,3 +71,34 @@ def test_a_catalogue_without_coordinates_lists_its_columns(tmp_path):
         read_known(tmp_path / "a.csv")
     with pytest.raises(InputError, match="cannot be read"):
         read_known(tmp_path / "missing.csv")
+
+
+def test_rows_without_a_place_are_left_out(tmp_path):
+    """Under a mask lies 0.0, which is a place in the sky; NaN would stop the night at its end."""
+    table = Table([MaskedColumn([10.0, 20.0, 30.0, 40.0], mask=[0, 1, 0, 0]), [1.0, 2.0, np.nan, np.inf]],
+                  names=("ra", "dec"))  # fmt: skip
+    table["name"] = ["V1", "V2", "V3", "V4"]
+    table.write(tmp_path / "a.ecsv")
+    known = read_known(tmp_path / "a.ecsv")
+    assert list(known["ra"]) == [10.0] and list(known["name"]) == ["V1"]
+    rows = Table({"ra": [10.0, 0.0], "dec": [1.0, 2.0]})
+    flag_known(rows, known, 5.0)
+    assert rows["known"].tolist() == ["V1", ""]
+
+
+def test_sexagesimal_rows_without_a_place_are_left_out(tmp_path):
+    (tmp_path / "a.csv").write_text("ra,dec,name\n,+46:41:16,V1\n02:04:10.3,+46:41:16,V2\n")
+    assert list(read_known(tmp_path / "a.csv")["name"]) == ["V2"]
+
+
+def test_a_catalogue_without_one_place_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("ra,dec\nnan,1.0\n10.0,\n")
+    with pytest.raises(InputError, match="none of its 2 rows has both coordinates"):
+        read_known(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("suffix", ["fits", "vot"])
+def test_text_of_other_formats_is_read(tmp_path, suffix):
+    table = Table({"ra": ["02:04:10.3", ""], "dec": ["+46:41:16", "+46:41:16"]})
+    table.write(tmp_path / f"a.{suffix}", format={"vot": "votable"}.get(suffix, suffix))
+    assert list(read_known(tmp_path / f"a.{suffix}")["ra"]) == pytest.approx([31.0429], abs=1e-3)

@@ -26,6 +26,13 @@ def test_too_few_sources_are_refused():
         threshold_at_completeness([0.5] * 9, 0.9)
 
 
+def test_what_has_no_score_never_sets_the_threshold():
+    scores = [0.9] * 95 + [-1.0] * 5
+    assert threshold_at_completeness(scores, 0.9) == 0.9
+    with pytest.raises(InputError, match="5 have no score"):
+        threshold_at_completeness(scores, 0.97)
+
+
 def test_cross_validation_never_uses_a_frame_on_itself():
     # one frame's injections score low: a threshold set without it must lose them all
     frames = np.repeat([f"f{k}" for k in range(10)], 20)

@@ -204,6 +204,64 @@ def test_too_few_injections_leave_the_threshold_alone(night_frames, classifier, 
     assert any("not calibrated" in warning for warning in result.summary["warnings"])
 
 
+def test_frames_of_another_filter_are_named(night_frames, classifier, tmp_path):
+    folder = tmp_path / "frames"
+    shutil.copytree(night_frames, folder)
+    odd = sorted(folder.iterdir())[2]
+    with fits.open(odd, mode="update") as hdus:
+        hdus[0].header["FILTER"] = "Halpha"
+    result = night(folder, tmp_path / "out", model=classifier, telescope="mini-sitian")
+    assert list(result.summary["frames"]["failed"]) == [odd.name]
+    assert "run each filter on its own" in result.summary["frames"]["failed"][odd.name]
+
+
+def test_names_that_look_alike_stay_apart(night_frames, classifier, tmp_path):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for frame, name in zip(
+        sorted(night_frames.iterdir()), ("a b.fits", "a_b.fits", "目标.fits", "天区.fits"), strict=False
+    ):
+        shutil.copyfile(frame, folder / name)
+    rows = night(folder, tmp_path / "out", model=classifier, telescope="mini-sitian").candidates
+    assert len(set(rows["id"])) == len(rows) and len(set(rows["frame"])) == 4
+
+
+def test_nobody_elses_files_are_touched(done, night_frames, classifier, tmp_path):
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "thesis.txt").write_text("mine")
+    one = [sorted(night_frames.iterdir())[0]]
+    reference = str(done.folder / "reference.fits")
+    night(one, tmp_path, model=classifier, telescope="mini-sitian", reference=reference)
+    assert (tmp_path / "work" / "thesis.txt").read_text() == "mine"
+    (tmp_path / "b" / "stamps").mkdir(parents=True)
+    with pytest.raises(OutputError, match="would be overwritten"):
+        night(one, tmp_path / "b", model=classifier, telescope="mini-sitian", reference=reference)
+    with pytest.raises(OutputError, match="lie among them"):
+        night(night_frames, night_frames, model=classifier, telescope="mini-sitian")
+
+
+def test_a_new_reference_under_an_old_name_is_a_new_job(done, tmp_path):
+    copy = tmp_path / "reference.fits"
+    shutil.copyfile(done.folder / "reference.fits", copy)
+    settings = NightSettings(reference=str(copy))
+    before = settings.fingerprint([], "m")
+    assert settings.fingerprint([], "m") == before != settings.fingerprint([], "other")
+    copy.write_bytes(copy.read_bytes() + b" ")
+    assert settings.fingerprint([], "m") != before
+
+
+def test_no_frame_at_all_with_injection_still_gives_reasons(classifier, tmp_path):
+    (tmp_path / "empty.fits").write_bytes(b"")
+    with pytest.raises(FrameError, match="none of the 2 frames"):
+        night(
+            [tmp_path / "empty.fits", tmp_path / "missing.fits"], tmp_path / "out", model=classifier, inject=3,
+            calibrate=True, also=("reg", "csv", "votable"),
+        )  # fmt: skip
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert set(summary["frames"]["failed"]) == {"empty.fits", "missing.fits"}
+    assert summary["injected"]["n"] == 0
+
+
 def test_wrong_options_are_refused_before_any_work(night_frames, classifier, tmp_path):
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="no FITS"):
@@ -249,8 +307,8 @@ def test_a_night_cut_off_carries_on_and_ends_with_the_same_list(done, night_fram
     monkeypatch.setattr(module, "process_frame", dying)
     with pytest.raises(KeyboardInterrupt):
         night(night_frames, tmp_path, model=classifier, **choices)
-    kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("work/*/frames/*/facts.json")}
-    assert len(list(tmp_path.glob("work/*/frames/*/facts.json"))) == 2 and kept
+    kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob(".realbogus-work/*/frames/*/facts.json")}
+    assert len(list(tmp_path.glob(".realbogus-work/*/frames/*/facts.json"))) == 2 and kept
     read = []
     monkeypatch.setattr(module, "process_frame", real)
     monkeypatch.setattr("realbogus.pipeline.chain.find_candidates", _spy(read))
@@ -258,7 +316,7 @@ def test_a_night_cut_off_carries_on_and_ends_with_the_same_list(done, night_fram
     assert len(read) == 3
     np.testing.assert_array_equal(np.asarray(again.candidates["id"]), np.asarray(done.candidates["id"]))
     np.testing.assert_array_equal(np.asarray(again.candidates["score"]), np.asarray(done.candidates["score"]))
-    assert not (tmp_path / "work").exists()
+    assert not list(tmp_path.glob(".realbogus-work*"))
 
 
 def _spy(calls):

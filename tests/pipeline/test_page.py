@@ -36,14 +36,13 @@ def _candidates():
             "snr": [30.5, -12.0, 5.5, 5.1],
             "score": MaskedColumn([0.987, 0.765, 0.12, 0.0], mask=[False, False, False, True]),
             "real": [True, True, False, False],
-            "flag_names": ["", "near_bright,edge", "", "unscored"],
+            "flag_names": ["", "near saturated, edge, fixed on detector", "", "unscored"],
             "missing": [0.0, 0.12, 0.0, 0.7],
             "fwhm": [2.5] * 4,
             "noise": [10.0] * 4,
             "known": ["", "V* <b>UZ</b> And", "", ""],
             "injected": [False, False, True, False],
             "epochs": [1, 5, 1, 1],
-            "detector_fixed": [False, True, False, False],
         }
     )
 
@@ -169,7 +168,7 @@ def test_page_says_the_numbers(page):
     assert "2 of 4 detections reach the threshold of 0.700" in text
     assert "1 of 3 frames could not be used" in text
     assert "1 detection has no score" in text
-    for words in ("0.987", "30.5", "near bright", "edge", "detector-fixed", "12 % without data", "fading"):
+    for words in ("0.987", "30.5", "near saturated", "edge", "fixed on detector", "12 % without data", "fading"):
         assert words in text.replace("\N{NO-BREAK SPACE}", " ")
     assert "2023-02-25 06:00:00 UTC" in text
     assert "inject snr" in text and "5.0 50.0" in text
@@ -279,8 +278,8 @@ def test_rank_puts_ties_by_signal_and_leaves_the_unscored_out():
     assert rank(table).tolist() == [1, 2, 0]
 
 
-def _printed(candidates, **choices):
-    console = Console(file=io.StringIO(), width=160, color_system=None)
+def _printed(candidates, width=160, **choices):
+    console = Console(file=io.StringIO(), width=width, color_system=None)
     ranked_table(candidates, console, **choices)
     return console.file.getvalue()
 
@@ -290,8 +289,23 @@ def test_terminal_shows_the_best_first():
     assert "Best 2 of 3 detections" in text  # the injected one is no candidate
     lines = [line for line in text.splitlines() if "●" in line and "fits" in line]
     assert "0.987" in lines[0] and "30.5" in lines[0] and "31.04210" in lines[0]
-    assert EVIL in lines[1] and "near_bright, edge" in lines[1] and "V* <b>UZ</b> And" in lines[1]
+    assert EVIL in lines[1] and "near saturated, edge, fixed on" in lines[1] and "V* <b>UZ</b> And" in lines[1]
     assert "0.120" not in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 109])
+def test_a_narrow_terminal_cuts_no_number(width):
+    candidates = _candidates()
+    candidates["frame"] = [f"mini-sitian_of_a_long_night_{k:04d}.fits.fz" for k in range(4)]
+    candidates["snr"] = [26543.2, -12.0, 5.5, 5.1]
+    candidates["x"], candidates["y"] = candidates["x"] + 6000.0, candidates["y"] + 4000.0
+    text = _printed(candidates, width=width)
+    lines = [line.split() for line in text.splitlines()]
+    assert any(line[:4] == ["●", "1", "0.987", "26543.2"] for line in lines)
+    assert any(line[:4] == ["●", "2", "0.765", "-12.0"] for line in lines)
+    assert "6100.2" in text and "4021.0" in text and "…" not in text
+    assert "epochs" not in text and "31.04210" not in text
+    assert max(map(len, text.splitlines())) <= width
 
 
 def test_terminal_obeys_nothing_it_is_given():

@@ -48,13 +48,14 @@ class Layer:
 
 @dataclass(frozen=True)
 class Combined:
-    """One strip of the reference: mean, sigma, contributing members, and the three states."""
+    """One strip of the reference: mean, sigma, contributing members, and the four states."""
 
     pixels: NDArray[np.float32]
     noise: NDArray[np.float32]
     coverage: NDArray[np.uint8]
     saturated: NDArray[np.bool_]
     nodata: NDArray[np.bool_]
+    bad: NDArray[np.bool_]
 
 
 def combine_rows(
@@ -70,16 +71,20 @@ def combine_rows(
     three members already outvote a cosmic ray; one or two are averaged. Where the members
     scatter more than twice the expected variance (3x3 mean) the measured variance is used.
 
+    Where only bad pixels keep the coverage below `min_coverage` (a night without dither puts
+    each hot pixel on one place), their values, interpolated from neighbours, count as well, and
+    the pixel is bad: flagged, but no hole.
+
     Parameters
     ----------
     values : ndarray of float32, shape (M, R, W)
-        Resampled, sky-subtracted, scaled members.
+        Resampled, sky-subtracted, scaled members; bad pixels interpolated.
     state : ndarray of uint8, shape (M, R, W)
         0 usable, 1 nothing here, 2 saturated, 4 bad pixel.
     layers : list of Layer, length M
         Their noise.
     min_coverage : int
-        Fewest usable members for a pixel to hold data.
+        Fewest members for a pixel to hold data.
 
     Returns
     -------
@@ -87,6 +92,11 @@ def combine_rows(
     """
     good = state == 0
     usable = good.sum(axis=0)
+    hot = state == 4
+    filled = usable + hot.sum(axis=0)
+    patch = (usable < min_coverage) & (filled >= min_coverage)
+    good |= hot & patch
+    usable = np.where(patch, filled, usable)
     expected = np.array([layer.sky_sigma**2 for layer in layers], np.float32)[:, None, None]
     photon = np.array([layer.photon_variance for layer in layers], np.float32)[:, None, None]
     middle = _median(values, good, usable)
@@ -120,6 +130,7 @@ def combine_rows(
         np.minimum(count, 255).astype(np.uint8),
         saturated,
         nodata,
+        patch & ~saturated & ~nodata,
     )
 
 

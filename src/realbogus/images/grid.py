@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .align import Transform
 
-__all__ = ["grid_wcs", "inverse", "overlap", "shifted", "union_grid"]
+__all__ = ["grid_wcs", "inverse", "overlap", "pixel_area", "shifted", "union_grid"]
 
 
 def inverse(transform: Transform) -> Transform:
@@ -62,6 +62,36 @@ def overlap(transform: Transform, source_shape: tuple[int, int], target_shape: t
     # Comparisons with NaN are False: positions the WCS cannot reach do not count.
     inside = (s >= -0.5) & (s <= source_shape[1] - 0.5) & (t >= -0.5) & (t <= source_shape[0] - 0.5)
     return float(inside.mean())
+
+
+def pixel_area(transform: Transform, shape: tuple[int, int]) -> float:
+    """Return the area of a target pixel in source pixels at the target's middle.
+
+    Parameters
+    ----------
+    transform : Transform
+        Target to source.
+    shape : tuple of int
+        (H, W) of the target.
+
+    Returns
+    -------
+    float
+        Square source pixels per target pixel; 1 where the middle cannot be mapped.
+
+    Examples
+    --------
+    >>> from realbogus.images.align import Transform
+    >>> from realbogus.images.grid import pixel_area
+    >>> from realbogus.images.maps import Affine
+    >>> binned = Affine((0.5, 0.0, 0.0, 0.0, 0.5, 0.0))
+    >>> pixel_area(Transform(binned, binned.inverse(), 0.1, 9, "stars"), (100, 100))
+    0.25
+    """
+    x, y, step = (shape[1] - 1) / 2, (shape[0] - 1) / 2, 8.0
+    s, t = transform.to_source(np.array([x - step, x + step, x, x]), np.array([y, y, y - step, y + step]))
+    area = abs((s[1] - s[0]) * (t[3] - t[2]) - (s[3] - s[2]) * (t[1] - t[0])) / (2 * step) ** 2
+    return float(area) if np.isfinite(area) and area > 0 else 1.0
 
 
 def union_grid(

@@ -92,10 +92,11 @@ def measure(frame: Frame) -> Measurement:
     skies, noises, found = [], [], []
     for tile in _tiles(frame):
         level, noise, stars = tile_stars(frame, tile)
-        skies.append(level)
-        noises.append(noise)
+        if noise > 0:  # an empty tile says nothing of the others
+            skies.append(level)
+            noises.append(noise)
         found.append(stars)
-    sky, noise = float(np.median(skies)), float(np.median(noises))
+    sky, noise = (float(np.median(values)) if values else 0.0 for values in (skies, noises))
     if not noise > 0:
         raise FrameError(f"{frame.name}: the background has no noise (level {sky:g} ADU): not a raw exposure")
     catalogue = np.concatenate(found)

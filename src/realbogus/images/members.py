@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError
 from .match import matched_pairs
 from .measure import Measurement
+
+if TYPE_CHECKING:
+    from .align import Transform
 
 __all__ = ["choose_members", "dead_edges", "flux_ratio"]
 
@@ -20,7 +24,13 @@ _COVER_GAIN, _REPEAT_COST = 6.0, 0.7
 _POOR = 1.0
 
 
-def choose_members(measurements: Sequence[Measurement], offsets: ArrayLike, *, count: int = 12) -> list[int]:
+def choose_members(
+    measurements: Sequence[Measurement],
+    offsets: ArrayLike,
+    *,
+    count: int = 12,
+    transforms: Sequence[Transform] | None = None,
+) -> list[int]:
     """Choose the frames that make a sharp, deep, clean and wide reference.
 
     Cost of a frame: ln(noise / transparency) + 2 ln(FWHM) + 2 (ellipticity above 0.1), the
@@ -37,6 +47,10 @@ def choose_members(measurements: Sequence[Measurement], offsets: ArrayLike, *, c
         x, y of one fixed pixel of each frame (its centre, say) on a common grid, pixels.
     count : int
         Number of frames wanted.
+    transforms : sequence of Transform, optional
+        One per frame: target = common grid, source = frame. They bring frames that are turned
+        (meridian flip), binned or of another shape to one grid to compare their stars; without
+        them the stars are placed by the offsets alone.
 
     Returns
     -------
@@ -47,7 +61,7 @@ def choose_members(measurements: Sequence[Measurement], offsets: ArrayLike, *, c
     Raises
     ------
     InputError
-        No frames, or offsets of another length.
+        No frames, or offsets or transforms of another length.
 
     Examples
     --------
@@ -65,7 +79,12 @@ def choose_members(measurements: Sequence[Measurement], offsets: ArrayLike, *, c
             f"choose_members() got {len(measurements)} measurements, offsets of shape {offsets.shape} and "
             f"count {count}; expected at least one frame, one (x, y) offset each and a count above 0"
         )
-    cost = _cost(measurements, offsets)
+    if transforms is not None and len(transforms) != len(measurements):
+        raise InputError(
+            f"choose_members() got {len(measurements)} measurements and {len(transforms)} transforms; "
+            "expected one transform per measurement, or none at all"
+        )
+    cost = _cost(measurements, offsets, transforms)
     covers = _coverage(measurements, offsets)
     reach = max(3.0, 1.5 * float(np.median([m.fwhm for m in measurements])))
     poor = cost > np.median(cost) + _POOR
@@ -169,15 +188,20 @@ def dead_edges(flat: NDArray[np.float32], noise: float) -> NDArray[np.bool_]:
     return dead
 
 
-def _cost(measurements: Sequence[Measurement], offsets: NDArray[np.float64]) -> NDArray[np.float64]:
+def _cost(
+    measurements: Sequence[Measurement], offsets: NDArray[np.float64], transforms: Sequence[Transform] | None
+) -> NDArray[np.float64]:
     """Log noise of a point source, lower is better."""
     first = int(np.argmax([len(m.stars) for m in measurements]))
-    base = _placed(measurements[first], offsets[first])
+    if transforms is None:  # a rotation of half a degree moves the edges by a few pixels
+        radius, placed = 5.0, [m.stars + np.append(o, 0.0) for m, o in zip(measurements, offsets, strict=True)]
+    else:
+        radius, placed = 2.0, [_on_grid(m.stars, t) for m, t in zip(measurements, transforms, strict=True)]
+    base = placed[first]
     ranked = float(np.median(base[:30, 2])) if len(base) else 1.0
     cost = []
-    for m, offset in zip(measurements, offsets, strict=True):
-        # A rotation of half a degree moves the edges by a few pixels.
-        ratio, matched = flux_ratio(_placed(m, offset)[:200], base[:200], radius=5.0)
+    for m, stars in zip(measurements, placed, strict=True):
+        ratio, matched = flux_ratio(stars[:200], base[:200], radius=radius)
         if matched < 5:  # hardly any sky in common: compare the brightest thirty by rank
             ratio = float(np.median(m.stars[:30, 2])) / ranked if len(m.stars) else 1e-3
         transparency = max(ratio, 1e-3)
@@ -186,8 +210,8 @@ def _cost(measurements: Sequence[Measurement], offsets: NDArray[np.float64]) -> 
     return np.asarray(cost)
 
 
-def _placed(m: Measurement, offset: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(m.stars + np.array([offset[0], offset[1], 0.0]))
+def _on_grid(stars: NDArray[np.float64], transform: Transform) -> NDArray[np.float64]:
+    return np.column_stack([*transform.to_target(stars[:, 0], stars[:, 1]), stars[:, 2]])
 
 
 def _coverage(measurements: Sequence[Measurement], offsets: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from ..errors import FrameError, InputError, OutputError
 from .badpixels import find_bad, find_saturation, saturated_pixels, star_sharpness
 from .fits_file import load_fits, missing_pixels
 from .frame import BAD, NODATA, SATURATED, Frame
-from .headers import celestial_wcs, mid_exposure_mjd, number, text, wcs_scale_arcsec
+from .headers import card, celestial_wcs, mid_exposure_mjd, number, text, wcs_scale_arcsec
 from .measure import background
 from .robust import clipped
 from .telescope import Telescope
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["find_frames", "read_frame", "write_frame"]
 
 _SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz", ".fits.fz", ".fit.fz", ".fz")
+_FULL_RANGE = 65535.0
 _BLOCK = 1024  # px: bad pixels are searched tile by tile so that a 61 Mpix frame is not copied
 
 
@@ -85,12 +86,20 @@ def read_frame(path: Path | str, telescope: str | Telescope = "generic") -> Fram
     share = float(missing.mean())
     if share > 0:
         notes["missing_share"] = round(share, 6)
+    claimed = number(header, profile.saturation)
+    if _normalised(pixels, missing, depth):
+        # Stacking programs write fractions of the full range; everything downstream thinks in ADU.
+        pixels *= np.float32(_FULL_RANGE)
+        depth = _FULL_RANGE
+        claimed = claimed * _FULL_RANGE if claimed is not None and claimed <= 1.5 else claimed
+        notes["unit"] = "fractions of the full range, multiplied by 65535"
+    _refuse_mosaic(pixels, header, path)
     sample = _sample(pixels, missing)
     sky, _ = clipped(sample)
     noise = _noise(pixels, missing)
     if share > 0:
         pixels[missing] = sky
-    saturation = _saturation(pixels, missing, sky, noise, depth, number(header, profile.saturation), notes)
+    saturation = _saturation(pixels, missing, sky, noise, depth, claimed, notes)
     mask = missing.view(np.uint8) * np.uint8(NODATA)
     if np.isfinite(saturation):
         full = saturated_pixels(pixels, saturation)
@@ -125,6 +134,30 @@ def read_frame(path: Path | str, telescope: str | Telescope = "generic") -> Fram
         telescope=profile.name,
         notes=notes,
     )
+
+
+def _normalised(pixels: NDArray[np.float32], missing: NDArray[np.bool_], depth: float) -> bool:
+    """Tell floats that are fractions of the full range, 0 to 1, from ADU."""
+    if np.isfinite(depth):
+        return False
+    good = ~missing
+    top = float(np.max(pixels, where=good, initial=-np.inf))
+    return 0 < top <= 1.5 and float(np.min(pixels, where=good, initial=np.inf)) >= -0.5
+
+
+def _refuse_mosaic(pixels: NDArray[np.float32], header: Header, path: Path) -> None:
+    """Raise `FrameError` for a raw colour mosaic: its neighbouring pixels see different light."""
+    pattern = card(header, "BAYERPAT") or card(header, "COLORTYP")
+    if not pattern:
+        return
+    phases = [float(np.median(pixels[i::2, j::2])) for i in (0, 1) for j in (0, 1)]
+    same = pixels[::2, ::2]
+    noise = clipped(same[1:] - same[:-1])[1] / np.sqrt(2)
+    if max(phases) - min(phases) > 0.3 * noise:
+        raise FrameError(
+            f"{path} is a raw colour mosaic ({pattern}), expected one colour a frame: "
+            "debayer it and give one channel, or bin it 2x2"
+        )
 
 
 def _sample(pixels: NDArray[np.float32], missing: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -172,12 +205,16 @@ def _gain(header: Header, profile: Telescope, sky: float, noise: float, notes: d
     gain, read_noise = number(header, profile.gain), number(header, profile.read_noise, positive=False)
     if read_noise is not None and read_noise < 0:
         read_noise = None
+    # some programs write the pedestal they added, some the one to add
+    light = sky - abs(number(header, profile.pedestal, positive=False) or 0.0)
+    lit = noise > 0 and light > 3 * noise
+    # photon transfer in one point: variance = light / gain + read noise^2, so the gain is at most light / variance
+    if gain is not None and lit and gain > 5 * light / noise**2:
+        notes["gain_ignored"] = f"{gain:g} e/ADU is more than the noise allows: a camera's setting, no gain"
+        gain = None
     if gain is None:
-        # photon transfer in one point: variance = (sky - pedestal) / gain + read noise^2
-        pedestal = number(header, profile.pedestal) or 0.0
-        light = max(sky - pedestal, 0.0)
-        gain = float(np.clip(light / noise**2, 0.05, 100.0)) if light > 0 and noise > 0 else 1.0
-        notes["gain"] = "estimated from sky and noise"
+        gain = float(np.clip(light / noise**2, 0.05, 100.0)) if lit else 1.0
+        notes["gain"] = "estimated from sky and noise" if lit else "unknown (no sky to estimate it from), taken as 1"
     if read_noise is None:
         read_noise = 0.0
         notes["read_noise"] = "unknown, taken as 0: the measured background noise holds it"

@@ -20,7 +20,7 @@ from ..errors import InputError
 from .align import Transform
 from .combine import Layer, combine_rows
 from .frame import BAD, NODATA, SATURATED, Frame
-from .grid import grid_wcs
+from .grid import grid_wcs, pixel_area
 from .measure import Measurement, background, measure
 from .members import choose_members, dead_edges, flux_ratio
 from .reference_io import read_reference, write_reference
@@ -77,7 +77,8 @@ def build_reference(
     Every member loses its smooth background and is scaled by the flux ratio of matched
     stars; resampled members go to disk one by one, so that only one full frame is in
     memory. `combine_rows` says how they are combined. Saturated, bad and missing pixels do
-    not contribute; a pixel is `SATURATED` where at least half of the members are.
+    not contribute; a pixel is `SATURATED` where at least half of the members are, and `BAD`
+    (interpolated) where it would miss the needed coverage for bad pixels alone.
 
     The noise map is the sigma of single pixels: resampling lowers it below that of
     independent pixels (`noise_factor`) and correlates neighbours. The gain of the result is
@@ -117,7 +118,7 @@ def build_reference(
         )
     if min_coverage is None:
         min_coverage = 3 if n >= 5 else 2 if n >= 3 else 1
-    scales = _zero_points(measurements, transforms)
+    scales = _zero_points(measurements, transforms, shape)
     height, width = shape
     out: dict[str, NDArray[Any]] = {
         "pixels": np.zeros(shape, np.float32),
@@ -125,6 +126,7 @@ def build_reference(
         "coverage": np.zeros(shape, np.uint8),
         "saturated": np.zeros(shape, bool),
         "nodata": np.zeros(shape, bool),
+        "bad": np.zeros(shape, bool),
     }
     layers: list[Layer] = []
     facts: list[Frame] = []
@@ -149,6 +151,7 @@ def build_reference(
                 plane[start : start + lines] = getattr(strip, name)
     nodata = ndimage.binary_dilation(out["nodata"], np.ones((3, 3), bool))
     mask = NODATA * nodata.astype(np.uint8) | SATURATED * (out["saturated"] & ~nodata).astype(np.uint8)
+    mask |= BAD * (out["bad"] & ~nodata).astype(np.uint8)
     out["pixels"][nodata] = 0
     frame = _described(facts, layers, transforms, out["pixels"], mask)
     return Reference(frame, out["noise"], out["coverage"], measure(frame), tuple(f.name for f in facts))
@@ -234,11 +237,14 @@ def _strip(folder: Path, k: int, kind: type[np.generic], start: int, lines: int,
     return np.fromfile(path, kind, lines * width, offset=start * width * size).reshape(lines, width)
 
 
-def _zero_points(measurements: Sequence[Measurement], transforms: Sequence[Transform]) -> list[float]:
-    """Factor per frame that brings its fluxes to the first frame's zero point.
+def _zero_points(
+    measurements: Sequence[Measurement], transforms: Sequence[Transform], shape: tuple[int, int]
+) -> list[float]:
+    """Factor per frame that brings its resampled pixels to the first frame's zero point.
 
     A frame is compared with all stars placed so far, so that drifting frames that share no
-    sky with the first are reached through others; one that shares nothing keeps 1.
+    sky with the first are reached through others; one that shares nothing has a flux ratio
+    of 1. `warp` keeps surface brightness, so the pixel areas enter where they differ.
     """
     placed = []
     for m, transform in zip(measurements, transforms, strict=True):
@@ -256,7 +262,8 @@ def _zero_points(measurements: Sequence[Measurement], transforms: Sequence[Trans
         scales[k] = ratio
         fresh = placed[k] * np.array([1.0, 1.0, ratio])
         known = np.concatenate([known, fresh]) if count < len(fresh) // 2 else known
-    return scales
+    areas = [pixel_area(transform, shape) for transform in transforms]
+    return [scale * area / areas[0] for scale, area in zip(scales, areas, strict=True)]
 
 
 def _described(

@@ -69,8 +69,8 @@ def write_reference(ref: Reference, path: Path | str) -> Path:
             header[keyword] = (value, comment)
     for keyword, name in _MEASURED:
         header[keyword] = float(getattr(m, name))
-    longest = max((len(name) for name in ref.members), default=1)
-    members = np.array([(name,) for name in ref.members], dtype=[("name", f"U{longest}")])
+    names = [name.encode("unicode_escape") for name in ref.members]  # FITS tables hold ASCII only
+    members = np.array([(name,) for name in names], dtype=[("name", f"S{max(map(len, names), default=1)}")])
     stars = np.array([tuple(row) for row in m.stars], dtype=[(c, "f8") for c in ("x", "y", "flux")])
     planes: list[Any] = [
         fits.PrimaryHDU(),
@@ -140,7 +140,7 @@ def read_reference(path: Path | str, telescope: str | Telescope = "generic") -> 
         wcs=_wcs(header),
         **facts,
     )
-    members = tuple(str(name) for name in data["MEMBERS"]["name"])
+    members = tuple(str(name).encode().decode("unicode_escape") for name in data["MEMBERS"]["name"])
     return Reference(
         frame, _native(data["NOISE"], np.float32), _native(data["COVERAGE"], np.uint8), measurement, members
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
-from astropy.table import Table
+from astropy.table import Column, Table
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
@@ -88,12 +89,13 @@ def detector_fixed(rows: Table, fwhm: float) -> NDArray[np.bool_]:
 def read_known(path: Path | str) -> Table:
     """Read a catalogue of known objects: `ra`, `dec` (degrees) and, where there is one, `name`.
 
-    Any format astropy reads; column names are matched without regard to case.
+    Any format astropy reads; column names are matched without regard to case. Rows whose
+    coordinates are masked, empty or not finite are left out.
 
     Raises
     ------
     InputError
-        It cannot be read, or has no coordinates.
+        It cannot be read, or has no coordinates, or not one row with both.
     """
     try:
         table = _read_any(Path(path))
@@ -129,16 +131,34 @@ def read_known(path: Path | str) -> Table:
             f"catalogue {path} has no coordinates: its columns are {table.colnames}, "
             "expected `ra` and `dec` in degrees (or sexagesimal text)"
         )
-    ra, dec = table[picked["ra"]], table[picked["dec"]]
+    ra, ra_there = _coordinate(table[picked["ra"]])
+    dec, dec_there = _coordinate(table[picked["dec"]])
+    there = ra_there & dec_there
+    if not there.any():
+        raise InputError(
+            f"catalogue {path}: none of its {len(table)} rows has both coordinates, "
+            f"expected numbers or sexagesimal text in `{picked['ra']}` and `{picked['dec']}`"
+        )
     try:
-        if ra.dtype.kind in "SU":
-            sky = SkyCoord(ra, dec, unit=(u.hourangle, u.deg))
-        else:
-            sky = SkyCoord(np.asarray(ra, float), np.asarray(dec, float), unit=u.deg)
+        sky = SkyCoord(ra[there], dec[there], unit=(u.deg if ra.dtype.kind == "f" else u.hourangle, u.deg))
     except ValueError as error:
         raise InputError(f"catalogue {path}: its coordinates cannot be read ({error})") from error
     name = table[picked["name"]] if picked["name"] else [f"known {k}" for k in range(len(table))]
-    return Table({"ra": sky.ra.deg, "dec": sky.dec.deg, "name": [str(value) for value in name]})
+    kept = [str(value) for value, good in zip(name, there, strict=True) if good]
+    return Table({"ra": sky.ra.deg, "dec": sky.dec.deg, "name": kept})
+
+
+def _coordinate(column: Column) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return a coordinate as float or as text, and which rows hold one."""
+    masked = np.ma.getmaskarray(np.ma.asarray(column))
+    if column.dtype.kind == "S":
+        column = np.ma.asarray(column).astype(str)
+    if column.dtype.kind == "U" or any(isinstance(value, str) for value in column):
+        text = np.array(["" if gone else str(value).strip() for value, gone in zip(column, masked, strict=True)])
+        return text, text != ""
+    # Under a mask lies any number, most often 0, and that is a place in the sky.
+    values = np.where(masked, np.nan, np.asarray(column, dtype=float))
+    return values, np.isfinite(values)
 
 
 def _read_any(path: Path) -> Table:

@@ -24,14 +24,14 @@ def threshold_at_completeness(scores: ArrayLike, completeness: float) -> float:
     Parameters
     ----------
     scores : array_like, shape (N,)
-        Scores of sources known to be real.
+        Scores of sources known to be real; -1 for one that has none.
     completeness : float
         Wanted share with `score >= threshold`.
 
     Raises
     ------
     InputError
-        Fewer scores than are needed to speak of that share.
+        Too few sources, or too few of them scored, to speak of that share.
 
     Examples
     --------
@@ -44,7 +44,13 @@ def threshold_at_completeness(scores: ArrayLike, completeness: float) -> float:
             f"{len(ranked)} injected sources came back, at least 10 are needed to set a threshold: "
             "inject more (--inject), brighter (--inject-snr), or leave --calibrate out"
         )
-    return float(ranked[int(np.ceil(completeness * len(ranked))) - 1])
+    threshold = float(ranked[int(np.ceil(completeness * len(ranked))) - 1])
+    if threshold < 0:
+        raise InputError(
+            f"of {len(ranked)} injected sources that came back {int((ranked < 0).sum())} have no score, too many for "
+            f"a completeness of {completeness:g}: the frames are masked too much, or ask for less"
+        )
+    return threshold
 
 
 def cross_validated(

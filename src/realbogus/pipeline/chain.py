@@ -28,9 +28,10 @@ from ..images.reference_io import read_reference
 from ..images.subtract.masks import join_masks, unusable
 from ..runtimes import load_classifier
 from ..stamps import StampSet
+from ..tables import read_parquet, write_parquet
 from .settings import NightSettings
 
-__all__ = ["FrameJob", "FrameResult", "process_frame"]
+__all__ = ["FrameJob", "FrameResult", "no_truth", "process_frame"]
 
 _MATCH_RADIUS_PX = 2.5
 #: Sources injected into a frame to calibrate a threshold, where the user injects none.
@@ -54,16 +55,16 @@ class FrameJob:
 
 @dataclass(frozen=True)
 class FrameResult:
-    """What one frame gave.
+    """What one frame gave; its pixels stay on disk until they are asked for.
 
     Parameters
     ----------
-    stamps : StampSet
+    folder : Path
+        Where it lies: a stamp set, triptychs, truth and facts.
+    catalogue : Table
         A row for every detection; `score` is masked where none was possible.
-    triptychs : ndarray of float32, shape (M, 3, 64, 64)
-        Difference, science and reference of the best-scored rows.
     triptych_rows : ndarray of int, shape (M,)
-        Rows of `stamps` that the triptychs show.
+        Rows that the stored triptychs show: the best-scored.
     truth : Table
         Injected sources (`x`, `y`, `snr`, `flux`) with `detected` and `score`; empty without injection.
     trial : Table
@@ -72,38 +73,47 @@ class FrameResult:
         Quality and timing of the frame.
     """
 
-    stamps: StampSet
-    triptychs: NDArray[np.float32]
+    folder: Path
+    catalogue: Table
     triptych_rows: NDArray[np.int64]
     truth: Table
     trial: Table
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def save(self, folder: Path) -> None:
-        """Write the result so that it is there whole or not at all."""
-        partial = folder.with_name(folder.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        self.stamps.save(partial)
-        np.savez(partial / "triptychs.npz", pixels=self.triptychs, rows=self.triptych_rows)
-        self.truth.write(partial / "truth.ecsv")
-        self.trial.write(partial / "trial.ecsv")
-        (partial / "facts.json").write_text(json.dumps(self.facts))
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
-
     @classmethod
     def load(cls, folder: Path) -> FrameResult:
-        """Read what `save` wrote."""
+        """Read what `save_result` wrote."""
         with np.load(folder / "triptychs.npz", allow_pickle=False) as data:
-            pixels, rows = data["pixels"], data["rows"]
-        return cls(
-            StampSet.load(folder),
-            pixels,
-            rows,
-            Table.read(folder / "truth.ecsv"),
-            Table.read(folder / "trial.ecsv"),
-            json.loads((folder / "facts.json").read_text()),
-        )
+            rows = data["rows"]
+        truth, trial = (read_parquet(folder / f"{name}.parquet") for name in ("truth", "trial"))
+        facts = json.loads((folder / "facts.json").read_text())
+        return cls(folder, read_parquet(folder / "catalogue.parquet"), rows, truth, trial, facts)
+
+    def triptychs(self) -> NDArray[np.float32]:
+        """Difference, science and reference of `triptych_rows`, shape (M, 3, 64, 64)."""
+        with np.load(self.folder / "triptychs.npz", allow_pickle=False) as data:
+            pixels: NDArray[np.float32] = data["pixels"]
+        return pixels
+
+
+def save_result(
+    folder: Path,
+    stamps: StampSet,
+    triptychs: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    truth: Table,
+    trial: Table,
+    facts: dict[str, Any],
+) -> None:
+    """Write a frame's result so that it is there whole or not at all."""
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    stamps.save(partial)
+    np.savez(partial / "triptychs.npz", pixels=triptychs, rows=rows)
+    write_parquet(truth, partial / "truth.parquet")
+    write_parquet(trial, partial / "trial.parquet")
+    (partial / "facts.json").write_text(json.dumps(facts))
+    os.replace(partial, folder)
 
 
 def process_frame(job: FrameJob) -> Path:
@@ -120,20 +130,20 @@ def process_frame(job: FrameJob) -> Path:
     FrameError
         The frame cannot be used; the message says why.
     """
-    if job.folder.is_dir():
+    if job.folder.is_dir():  # made by a rename, so it is whole
         return job.folder
     clock = perf_counter()
     settings = job.settings
     frame = read_frame(job.path, settings.telescope)
     seconds = {"read": perf_counter() - clock}
     clock = perf_counter()
-    deep = _reference(job.reference)
+    deep = _reference(job.reference, job.reference.stat().st_mtime_ns)
     reference = warp_reference(deep, job.transform, frame.shape)
     seconds["align"] = perf_counter() - clock
     classifier = _classifier(job.model)
     allowed = _searched(frame, reference, job.measurement)
 
-    truth = trial = _no_truth()
+    truth = trial = no_truth()
     science = frame
     if settings.inject:
         science, truth = _inject(frame, job, allowed, settings.inject)
@@ -146,7 +156,7 @@ def process_frame(job: FrameJob) -> Path:
     _coordinates(rows, frame, deep, job.transform)
     facts = _facts(frame, job) | difference_facts | {"seconds": seconds, "detections": len(rows)}
     facts["searched_pixels"] = int(allowed.sum())
-    FrameResult(stamps, triptychs, shown, truth, trial, facts).save(job.folder)
+    save_result(job.folder, stamps, triptychs, shown, truth, trial, facts)
     return job.folder
 
 
@@ -158,17 +168,18 @@ def _searched(frame: Frame, reference: Reference, measurement: Measurement) -> N
 
 
 @lru_cache(maxsize=1)
-def _reference(path: Path) -> Reference:
+def _reference(path: Path, written: int) -> Reference:
+    """Read a reference once a process; `written` is its time, so that a new one is read anew."""
     return read_reference(path)
 
 
 @lru_cache(maxsize=1)
-def _load(path: str) -> Classifier:
+def _load(path: str, written: int) -> Classifier:
     return load_classifier(path, threads=1)
 
 
 def _classifier(model: str | Classifier) -> Classifier:
-    return _load(model) if isinstance(model, str) else model
+    return _load(model, Path(model).stat().st_mtime_ns) if isinstance(model, str) else model
 
 
 def _generator(job: FrameJob) -> np.random.Generator:
@@ -176,7 +187,8 @@ def _generator(job: FrameJob) -> np.random.Generator:
     return np.random.default_rng([job.settings.seed, zlib.crc32(job.name.encode())])
 
 
-def _no_truth() -> Table:
+def no_truth() -> Table:
+    """Return an empty table of injected sources."""
     return Table({name: np.zeros(0) for name in ("x", "y", "flux", "snr", "score")} | {"detected": np.zeros(0, bool)})
 
 

@@ -17,7 +17,7 @@ from .calibrate import completeness_bins
 from .chain import FrameResult
 from .page import write_report
 from .prepare import Baseline
-from .tally import scores_of
+from .tally import passes, scores_of
 from .work import Work
 
 __all__ = ["deliver"]
@@ -82,7 +82,7 @@ def deliver(
     summary["peak_rss_mb"] = products.peak_rss_mb()
     completeness = None
     if len(truth):
-        completeness = completeness_bins(truth, scores_of(truth["score"]) >= summary["threshold"])
+        completeness = completeness_bins(truth, passes(scores_of(truth["score"]), summary["threshold"]))
     summary = products.plain(summary)
     write_report(
         folder / "report.html", summary=summary, candidates=rows, triptychs=pixels, triptych_rows=shown,
@@ -114,22 +114,26 @@ def _triptychs(rows: Table, results: Sequence[FrameResult]) -> tuple[NDArray[np.
     Injected sources are no candidates, so they are left out of what people look at.
     """
     seen: set[str] = set()
-    pixels, shown = [], []
+    wanted: list[tuple[int, int, int]] = []  # row of the catalogue, part, place among the part's triptychs
+    parts, places = np.asarray(rows["part"]), np.asarray(rows["row"])
     for index in np.flatnonzero(~np.asarray(rows["injected"], dtype=bool)):
-        row = rows[int(index)]
-        if row["source"] in seen:
+        if rows["source"][index] in seen:
             continue
-        result = results[int(row["part"])]
-        at = np.flatnonzero(result.triptych_rows == int(row["row"]))
+        at = np.flatnonzero(results[parts[index]].triptych_rows == places[index])
         if not len(at):
             continue
-        seen.add(row["source"])
-        difference, science, reference = result.triptychs[at[0]]
-        pixels.append(np.stack([science, reference, difference]))
-        shown.append(index)
-        if len(shown) == REPORT_ROWS:
+        seen.add(rows["source"][index])
+        wanted.append((int(index), int(parts[index]), int(at[0])))
+        if len(wanted) == REPORT_ROWS:
             break
-    return np.array(pixels, np.float32).reshape(-1, 3, 64, 64), np.array(shown, np.int64)
+    pixels = np.zeros((len(wanted), 3, 64, 64), np.float32)
+    for part in {part for _, part, _ in wanted}:  # one frame's pixels in memory at a time
+        triptychs = results[part].triptychs()
+        for slot, (_, mine, at_place) in enumerate(wanted):
+            if mine == part:
+                difference, science, reference = triptychs[at_place]
+                pixels[slot] = np.stack([science, reference, difference])
+    return pixels, np.array([index for index, _, _ in wanted], np.int64)
 
 
 def _frame_table(results: Sequence[FrameResult], failed: dict[str, str], rows: Table) -> Table:

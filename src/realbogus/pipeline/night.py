@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from astropy.table import Table
 
 from .. import __version__
 from ..classifier import Classifier
-from ..errors import FrameError, InputError
+from ..errors import ConfigError, FrameError, InputError
 from ..images.read import find_frames
 from ..runtimes import default_model, load_classifier
 from . import products
@@ -23,9 +22,9 @@ from .associate import add_sources, detector_fixed, flag_known, read_known
 from .chain import FrameResult
 from .deliver import deliver
 from .flags import add_flags
-from .settings import NightSettings, prepare_output
-from .tally import calibrated, counts, gather, injections, scores_of
-from .work import Progress, Work, carry_out
+from .settings import NightSettings, model_identity, prepare_output
+from .tally import calibrated, counts, gather, injections, passes, scores_of
+from .work import Progress, Work, carry_out, clear, own
 
 __all__ = ["NightResult", "night"]
 
@@ -121,18 +120,21 @@ def night(
     realbogus.errors.InputError: ...
     """
     started = perf_counter()
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ConfigError(f"threshold {threshold:g}: scores lie between 0 and 1")
     chosen = settings if settings is not None else NightSettings(**choices)
     also = products.check_formats(also)
     catalogue = read_known(known) if known is not None else Table()
     paths = _frames(frames)
     source = default_model() if model is None else model
     classifier = load_classifier(source) if isinstance(source, (str, Path)) else source
-    folder = prepare_output(Path(out))
+    folder = prepare_output(Path(out), paths)
     # An object cannot be handed to another process, a path can.
     handed = str(source) if isinstance(source, (str, Path)) else classifier
     processes = _processes(jobs) if isinstance(handed, str) else 1
 
-    scratch = folder / "work" / chosen.fingerprint(paths, classifier.card.to_json())
+    identity = model_identity(source, classifier.card.to_json())
+    scratch = own(folder, chosen.fingerprint(paths, identity))
     work = carry_out(paths, chosen, handed, scratch, processes, progress or (lambda stage, done, of: None))
     clock = perf_counter()
     results = [FrameResult.load(part) for part in work.parts]
@@ -163,7 +165,7 @@ def night(
     rows = _with_verdict(rows, cut, classifier)
     summary["seconds"] = work.seconds | {"gather": perf_counter() - clock}
     rows, summary = deliver(folder, rows, truth, summary, work, results, also, started)
-    shutil.rmtree(folder / "work", ignore_errors=True)
+    clear(folder)
     if not work.parts:
         name, reason = next(iter(work.failed.items()))
         raise FrameError(
@@ -187,7 +189,7 @@ def _frames(frames: Path | str | Sequence[Path | str]) -> list[Path]:
 def _processes(jobs: int | None) -> int:
     if jobs is not None and jobs < 1:
         raise InputError(f"jobs {jobs}: give the number of processes, 1 or more")
-    return jobs or os.cpu_count() or 1
+    return jobs or len(os.sched_getaffinity(0))
 
 
 def _warnings(work: Work) -> list[str]:
@@ -204,8 +206,8 @@ def _warnings(work: Work) -> list[str]:
 
 def _with_verdict(rows: Table, threshold: float, classifier: Classifier) -> Table:
     if not len(rows):
-        return rows
-    rows["real"] = scores_of(rows["score"]) >= threshold
+        return products.no_rows()
+    rows["real"] = passes(scores_of(rows["score"]), threshold)
     rows["threshold"] = np.full(len(rows), threshold)
     rows["model"] = np.full(len(rows), classifier.card.name)
     rows["model_version"] = np.full(len(rows), classifier.card.version)

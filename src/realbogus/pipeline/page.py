@@ -125,7 +125,7 @@ def write_report(
 
 def _cards(shown: Table, images: NDArray[np.float32]) -> list[dict[str, Any]]:
     """Return what the template shows of each candidate, in the order of the table."""
-    measures = "score snr flux x y ra dec mjd missing noise sign fwhm epochs real injected detector_fixed"
+    measures = "score snr flux x y ra dec mjd missing noise sign fwhm epochs real injected"
     number = {name: numbers(shown, name).tolist() for name in measures.split()}
     text = {name: words(shown, name) for name in ("id", "source", "frame", "known", "flag_names")}
     cards = []
@@ -133,8 +133,6 @@ def _cards(shown: Table, images: NDArray[np.float32]) -> list[dict[str, Any]]:
         card: dict[str, Any] = {name: column[i] for name, column in (number | text).items()}
         card |= {name: card[name] == 1 for name in ("real", "injected")}
         flags = [word.strip().replace("_", " ") for word in card["flag_names"].split(",") if word.strip()]
-        if card["detector_fixed"] == 1 and "detector-fixed" not in flags:
-            flags.append("detector-fixed")
         card |= {
             "rank": i + 1,
             "flags": flags,

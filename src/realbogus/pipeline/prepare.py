@@ -74,22 +74,28 @@ def prepare_reference(sightings: Sequence[Sighting], settings: NightSettings, pa
     if path.is_file():
         reference = read_reference(path)
     else:
-        reference = _build(placed, on_grid, shape, settings)
+        reference = _build(placed, on_grid, shape, settings, path.parent)
         reference = replace(reference, frame=replace(reference.frame, wcs=_moved(sightings[anchor].frame, origin)))
         write_reference(reference, path)
     return Baseline(path, reference, {name: inverse(t) for name, t in on_grid.items()}, failed)
 
 
 def _build(
-    placed: Sequence[Sighting], on_grid: dict[str, Transform], shape: tuple[int, int], settings: NightSettings
+    placed: Sequence[Sighting],
+    on_grid: dict[str, Transform],
+    shape: tuple[int, int],
+    settings: NightSettings,
+    scratch: Path,
 ) -> Reference:
     centres = np.array([on_grid[s.name].to_target(*_centre(s.frame)) for s in placed], dtype=float).reshape(-1, 2)
-    chosen = choose_members([s.measurement for s in placed], centres, count=settings.members)
+    transforms = [on_grid[s.name] for s in placed]
+    chosen = choose_members([s.measurement for s in placed], centres, count=settings.members, transforms=transforms)
     return build_reference(
         [partial(read_frame, placed[i].path, settings.telescope) for i in chosen],
         [placed[i].measurement for i in chosen],
-        [on_grid[placed[i].name] for i in chosen],
+        [transforms[i] for i in chosen],
         shape=shape,
+        scratch=scratch,
     )
 
 

@@ -49,6 +49,18 @@ def rank(rows: Table) -> Table:
     return ranked
 
 
+def no_rows() -> Table:
+    """Return the catalogue of a night without detections: every column, no row."""
+    text = {"id", "source", "frame", "known", "flag_names", "model", "model_version"}
+    whole = {"rank", "epochs", "flags", "npix", "sign"}
+    truth = {"real", "injected"}
+    kinds = {
+        name: str if name in text else np.int32 if name in whole else bool if name in truth else float
+        for name in _COLUMNS
+    }
+    return Table({name: np.zeros(0, kind) for name, kind in kinds.items()})
+
+
 def in_order(rows: Table) -> Table:
     """Return the columns in their published order, further ones last."""
     names = [name for name in _COLUMNS if name in rows.colnames]
@@ -67,6 +79,7 @@ def collect(parts: Sequence[Path], rows: Table, folder: Path) -> StampSet:
     folder : Path
         The stamp set to write.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     first = StampSet.load(parts[0])
     shape = (len(rows), *first.pixels.shape[1:])
     folder.mkdir(parents=True, exist_ok=True)

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from .. import __version__
 from ..errors import ConfigError, InputError, OutputError
 from ..images.detect import DETECTORS
 from ..images.subtract import METHODS
 from ..images.telescope import telescope
 
-__all__ = ["FORMATS", "NightSettings", "prepare_output"]
+__all__ = ["FORMATS", "NightSettings", "model_identity", "prepare_output"]
 
 #: Formats that candidates can be written in beside Parquet.
 FORMATS = ("csv", "ecsv", "votable", "reg")
@@ -81,6 +82,8 @@ class NightSettings:
             raise ConfigError(f"inject-snr {low:g} {high:g}: give two rising numbers above zero")
         if self.inject < 0:
             raise ConfigError(f"inject {self.inject}: give the number of sources a frame, 0 or more")
+        if self.seed < 0:
+            raise ConfigError(f"seed {self.seed}: give a whole number, 0 or more")
         if not 0 < self.completeness < 1:
             raise ConfigError(f"completeness {self.completeness:g}: give a share between 0 and 1, for example 0.97")
         if self.detection_threshold <= 0 or (self.min_area is not None and self.min_area < 1) or self.members < 1:
@@ -93,19 +96,40 @@ class NightSettings:
 
     def fingerprint(self, frames: Sequence[Path], model: str) -> str:
         """Name of this very job: what must agree for work done before to be used again."""
-        stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in frames]
-        text = json.dumps([asdict(self), stats, model], sort_keys=True, default=str)
+        files = [*frames, *([Path(self.reference)] if self.reference else [])]
+        stats = [(path.name, *_stat(path)) for path in files]
+        profile = repr(telescope(self.telescope))
+        text = json.dumps([__version__, asdict(self), stats, profile, model], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def prepare_output(folder: Path) -> Path:
-    """Make `folder` and prove that it can be written.
+def _stat(path: Path) -> tuple[int, int]:
+    """Size and time of a file; a missing one fails later, as a frame of its own."""
+    return (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else (0, 0)
+
+
+def model_identity(source: object, card: str) -> str:
+    """Name of a model: its card and, where it lies in a file or folder, the bytes of its weights."""
+    if not isinstance(source, (str, Path)):
+        return card
+    path = Path(source)
+    files = [path] if path.is_file() else sorted(path.glob("weights*"))
+    return card + "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
+
+
+def prepare_output(folder: Path, frames: Sequence[Path] = ()) -> Path:
+    """Make `folder`, and prove that it can be written and holds nothing that a night would overwrite.
 
     Raises
     ------
     OutputError
-        It cannot.
+        It cannot, it is the folder of the frames, or its `stamps` are of something else.
     """
+    if folder.resolve() in {path.resolve().parent for path in frames}:
+        raise OutputError(f"{folder} holds the frames, and the results would lie among them; choose another output")
+    stamps = folder / "stamps"
+    if stamps.exists() and not _of_a_night(stamps):
+        raise OutputError(f"{stamps} is no result of a night and would be overwritten; choose another output with -o")
     probe = folder / ".writable"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -116,3 +140,11 @@ def prepare_output(folder: Path) -> Path:
             f"cannot write to {folder}: {error.strerror or error}; choose another output with -o"
         ) from error
     return folder
+
+
+def _of_a_night(stamps: Path) -> bool:
+    try:
+        card = json.loads((stamps / "card.json").read_text())
+        return bool(card["provenance"]["origin"] == "night")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,15 @@ class Sighting:
     measurement: Measurement
     seconds: float
 
+    def __getstate__(self) -> dict[str, Any]:
+        # a broadcast stand-in would travel between processes as a full array
+        empty = replace(self.frame, pixels=np.zeros((1, 1), np.float32), mask=np.zeros((1, 1), np.uint8))
+        return self.__dict__ | {"frame": empty, "shape": self.frame.shape}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        shape = state.pop("shape")
+        self.__dict__.update(state | {"frame": _without_pixels(state["frame"], shape)})
+
     @property
     def name(self) -> str:
         """The frame's name."""
@@ -57,15 +67,11 @@ def look(job: tuple[Path, str]) -> Sighting:
     start = perf_counter()
     frame = read_frame(path, telescope)
     measurement = measure(frame)
-    return Sighting(path, _without_pixels(frame), measurement, perf_counter() - start)
+    return Sighting(path, _without_pixels(frame, frame.shape), measurement, perf_counter() - start)
 
 
-def _without_pixels(frame: Frame) -> Frame:
-    return replace(
-        frame,
-        pixels=np.broadcast_to(np.float32(0), frame.shape),
-        mask=np.broadcast_to(np.uint8(0), frame.shape),
-    )
+def _without_pixels(frame: Frame, shape: tuple[int, int]) -> Frame:
+    return replace(frame, pixels=np.broadcast_to(np.float32(0), shape), mask=np.broadcast_to(np.uint8(0), shape))
 
 
 def choose_anchor(sightings: Sequence[Sighting]) -> list[int]:

@@ -10,17 +10,17 @@ from astropy.table import MaskedColumn, Table
 from numpy.typing import NDArray
 
 from .calibrate import cross_validated, snr_bins, threshold_at_completeness
-from .chain import FrameResult
+from .chain import FrameResult, no_truth
 from .products import stack
 
-__all__ = ["calibrated", "counts", "gather", "injections", "scores_of"]
+__all__ = ["calibrated", "counts", "gather", "injections", "passes", "scores_of"]
 
 
 def gather(results: Sequence[FrameResult]) -> Table:
     """Join the catalogues of all frames; `part` and `row` say where each stamp lies."""
     tables = []
     for number, result in enumerate(results):
-        rows = result.stamps.catalogue
+        rows = result.catalogue
         rows["part"] = np.full(len(rows), number, dtype=np.int32)
         rows["row"] = np.arange(len(rows), dtype=np.int32)
         tables.append(rows)
@@ -38,14 +38,18 @@ def injections(results: Sequence[FrameResult]) -> Table:
         truth = result.truth if len(result.truth) else result.trial
         truth["frame"] = np.full(len(truth), result.facts["frame"])
         tables.append(truth)
-    filled = [truth for truth in tables if len(truth)]
-    return stack(filled or tables[:1])
+    return stack([truth for truth in tables if len(truth)] or tables[:1] or [no_truth()])
 
 
 def scores_of(column: Any) -> NDArray[np.float64]:
     """Return scores with -1 for those that have none: they pass no threshold."""
     values: NDArray[np.float64] = np.ma.filled(np.ma.asarray(column, dtype=float), -1.0)
     return np.where(np.isfinite(values), values, -1.0)
+
+
+def passes(scores: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
+    """Tell which of `scores_of` are real; what has no score is not, whatever the threshold."""
+    return (scores >= 0) & (scores >= threshold)
 
 
 def counts(rows: Table, truth: Table, threshold: float, *, injected: bool) -> dict[str, Any]:
@@ -70,7 +74,7 @@ def counts(rows: Table, truth: Table, threshold: float, *, injected: bool) -> di
             np.asarray(rows["injected"], bool),
             np.asarray(rows["snr"], float),
         )
-    passed = score >= threshold
+    passed = passes(score, threshold)
     natural = ~mine
     summary: dict[str, Any] = {
         "detections": len(rows),
@@ -85,7 +89,7 @@ def counts(rows: Table, truth: Table, threshold: float, *, injected: bool) -> di
     }
     if injected:
         detected = np.asarray(truth["detected"], dtype=bool)
-        found = detected & (scores_of(truth["score"]) >= threshold)
+        found = detected & passes(scores_of(truth["score"]), threshold)
         summary["injected"] = {
             "n": len(truth),
             "detected": int(detected.sum()),

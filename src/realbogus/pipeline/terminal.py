@@ -6,11 +6,14 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
 __all__ = ["numbers", "rank", "ranked_table", "words"]
+
+_WIDE = 110  # columns of a terminal from which sky positions and epochs have room
 
 
 def rank(candidates: Table) -> NDArray[np.intp]:
@@ -41,7 +44,8 @@ def ranked_table(candidates: Table, console: Console, limit: int = 15) -> None:
 
     Injected sources are no candidates and are left out. Candidates at or above the threshold
     (`real`) carry a dot beside their rank. Text from outside is printed as it is: neither
-    markup nor control characters in it act.
+    markup nor control characters in it act. On a narrow console (a pipe, a log) frame and flags
+    fold and sky position and epochs are left out; no number is ever cut.
 
     Parameters
     ----------
@@ -63,7 +67,8 @@ def ranked_table(candidates: Table, console: Console, limit: int = 15) -> None:
     real = numbers(candidates, "real")
     number = {name: numbers(candidates, name) for name in ("score", "snr", "x", "y", "ra", "dec", "epochs")}
     frames, flags, known = (words(candidates, name) for name in ("frame", "flag_names", "known"))
-    on_sky = bool(np.isfinite(number["ra"][rows[:limit]]).any())
+    wide = console.width >= _WIDE
+    on_sky = wide and bool(np.isfinite(number["ra"][rows[:limit]]).any())
     has_known = any(known[row] for row in rows[:limit])
     shown = RichTable(
         title=f"Best {min(limit, len(rows)):,} of {len(candidates):,} detections",
@@ -75,12 +80,12 @@ def ranked_table(candidates: Table, console: Console, limit: int = 15) -> None:
     )
     for heading in ("", "#", "score", "S/N"):
         shown.add_column(heading, justify="right", no_wrap=True)
-    shown.add_column("frame", no_wrap=True, overflow="ellipsis", max_width=34, min_width=8)
-    for heading in ("x", "y", *(("ra", "dec") if on_sky else ()), "epochs"):
+    shown.add_column("frame", overflow="fold", max_width=34, min_width=8)
+    for heading in ("x", "y", *(("ra", "dec") if on_sky else ()), *(("epochs",) if wide else ())):
         shown.add_column(heading, justify="right", no_wrap=True)
-    shown.add_column("flags", overflow="fold")
+    shown.add_column("flags", overflow="fold", min_width=5)
     if has_known:
-        shown.add_column("known", overflow="fold")
+        shown.add_column("known", overflow="fold", min_width=5)
     for place, row in enumerate(rows[:limit], start=1):
         sky = (_digits(number["ra"][row], 5), _digits(number["dec"][row], 5)) if on_sky else ()
         cells = [
@@ -92,12 +97,15 @@ def ranked_table(candidates: Table, console: Console, limit: int = 15) -> None:
             _digits(number["x"][row], 1),
             _digits(number["y"][row], 1),
             *sky,
-            _digits(number["epochs"][row], 0),
-            flags[row].replace(",", ", "),
+            *((_digits(number["epochs"][row], 0),) if wide else ()),
+            flags[row],
         ]
         if has_known:
             cells.append(known[row])
         shown.add_row(*(Text(_plain(cell)) for cell in cells), style="" if real[row] == 1 else "dim")
+    for column in shown.columns:
+        if column.no_wrap:  # a column without a least width is shrunk where the console is too narrow
+            column.min_width = max(map(cell_len, (str(column.header), *map(str, column.cells))))
     console.print(shown)
 
 

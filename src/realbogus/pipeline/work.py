@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +20,10 @@ from .settings import NightSettings
 from .survey import Sighting, look
 from .workers import run_jobs
 
-__all__ = ["Progress", "Work", "carry_out"]
+__all__ = ["Progress", "Work", "carry_out", "clear", "own"]
+
+#: Folder inside the output for work that is not finished; ours alone, so that nobody else's is removed.
+SCRATCH = ".realbogus-work"
 
 Progress = Callable[[str, int, int], None]
 
@@ -63,18 +69,18 @@ def carry_out(
     model : str or Classifier
         Path of the model, or the model itself (then `processes` must be 1).
     scratch : Path
-        Folder for results frame by frame, named after everything that went into them: what
-        lies there is used again, what lies beside it is removed.
+        Folder for results frame by frame, named after everything that went into them (`own`):
+        what lies there is used again.
     processes : int
         How many work at a time.
     say : callable
         Called with (stage, done, all).
     """
-    _clear_others(scratch)
     failed: dict[str, str] = {}
     clock = [perf_counter()]
     sightings = _survey(paths, chosen, processes, failed, say)
     clock.append(perf_counter())
+    sightings = _one_filter(sightings, failed)
     if not sightings:
         return Work(None, [], failed, {"survey": clock[1] - clock[0]})
     say("reference", 0, 1)
@@ -93,13 +99,27 @@ def carry_out(
     return Work(baseline, parts, failed, seconds)
 
 
-def _clear_others(work: Path) -> None:
-    """Remove what an earlier run with other frames or settings left, and make the folder for this one."""
-    if work.parent.is_dir():
-        for other in work.parent.iterdir():
-            if other != work:
-                shutil.rmtree(other, ignore_errors=True)
-    work.mkdir(parents=True, exist_ok=True)
+def own(folder: Path, fingerprint: str) -> Path:
+    """Make the scratch folder of this very job; what jobs with other frames or settings left is removed."""
+    clear(folder, but=fingerprint)
+    scratch = folder / SCRATCH / fingerprint
+    scratch.mkdir(parents=True, exist_ok=True)
+    return scratch
+
+
+def clear(folder: Path, *, but: str = "") -> None:
+    """Remove scratch folders of `folder`: first renamed, so that none is ever found half removed."""
+    trash = folder / f"{SCRATCH}-trash"
+    shutil.rmtree(trash, ignore_errors=True)
+    if not (folder / SCRATCH).is_dir():
+        return
+    for other in (folder / SCRATCH).iterdir():
+        if other.name != but:
+            trash.mkdir(exist_ok=True)
+            os.replace(other, trash / other.name)
+    shutil.rmtree(trash, ignore_errors=True)
+    if not but:
+        shutil.rmtree(folder / SCRATCH, ignore_errors=True)
 
 
 def _survey(
@@ -116,6 +136,26 @@ def _survey(
     return sightings
 
 
+def _one_filter(sightings: list[Sighting], failed: dict[str, str]) -> list[Sighting]:
+    """Keep the frames of the night's most common filter: a star's colour must not look like a change."""
+    bands = Counter(s.frame.band for s in sightings if s.frame.band is not None)
+    if len(bands) < 2:
+        return sightings
+    most = max(sorted(bands), key=lambda band: bands[band])
+    for sighting in sightings:
+        if sighting.frame.band not in (None, most):
+            failed[sighting.name] = (
+                f"its filter is {sighting.frame.band}, this night's is {most}: run each filter on its own"
+            )
+    return [sighting for sighting in sightings if sighting.frame.band in (None, most)]
+
+
+def _folder_name(name: str) -> str:
+    """Name of a folder for the frame `name`: readable, safe, and another one for every other frame."""
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:80].lstrip(".")
+    return f"{safe}-{hashlib.sha256(name.encode(errors='surrogateescape')).hexdigest()[:12]}"
+
+
 def _frames(
     sightings: Sequence[Sighting], baseline: Baseline, chosen: NightSettings, model: str | Classifier,
     work: Path, processes: int, failed: dict[str, str], say: Progress,
@@ -124,7 +164,7 @@ def _frames(
     jobs = [
         FrameJob(
             sighting.path, sighting.name, sighting.measurement, baseline.transforms[sighting.name], baseline.path,
-            chosen, model, work / "frames" / re.sub(r"[^A-Za-z0-9._-]", "_", sighting.name),
+            chosen, model, work / "frames" / _folder_name(sighting.name),
         )
         for sighting in placed
     ]  # fmt: skip

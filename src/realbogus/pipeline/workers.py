@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import current_process, get_context
 from typing import TypeVar
 
-from ..errors import FrameError
+from ..errors import FrameError, InputError
 
 __all__ = ["run_jobs"]
 
@@ -42,6 +45,11 @@ def run_jobs(
         The result of each job, or the error that ended it. Memory exhaustion and a process
         that died are errors of that job alone.
     """
+    if getattr(current_process(), "_inheriting", False):
+        raise InputError(
+            'a new process reads the script that started it: put the call under `if __name__ == "__main__":`, '
+            "or pass jobs=1"
+        )
     outcome: list[Result | FrameError | None] = [None] * len(jobs)
     done = 0
 
@@ -57,8 +65,7 @@ def run_jobs(
             tick()
         return [_settled(result) for result in outcome]
     left: list[int] = []
-    # spawn, not fork: numerical libraries hold threads and locks that do not survive a fork
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with _pool(processes) as pool:
         futures: dict[Future[Result | FrameError], int] = {
             pool.submit(_guarded, work, job): index for index, job in enumerate(jobs)
         }
@@ -69,7 +76,7 @@ def run_jobs(
             except BrokenProcessPool:
                 left.append(futures[future])
     for index in sorted(left):  # one of these killed its process: give each a process of its own
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        with _pool(1) as pool:
             try:
                 outcome[index] = pool.submit(_guarded, work, jobs[index]).result()
             except BrokenProcessPool:
@@ -78,6 +85,24 @@ def run_jobs(
                 )
         tick()
     return [_settled(result) for result in outcome]
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    # spawn, not fork: numerical libraries hold threads and locks that do not survive a fork
+    return ProcessPoolExecutor(
+        processes, mp_context=get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),)
+    )
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it is gone: a killed night must not go on working."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _settled(result: Result | FrameError | None) -> Result | FrameError:
