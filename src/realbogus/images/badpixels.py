@@ -100,7 +100,7 @@ def _has_cliff(plateau: NDArray[np.bool_], pixels: NDArray[np.float32], level: f
     # a paraboloid has half its area in the upper half of its height, and falls with radius squared
     tip = 2 * (float(np.median(pixels[plateau])) - level) / (level - sky)
     smooth = tip * ((1 + 2.5 / np.sqrt(plateau.sum() / np.pi)) ** 2 - 1)
-    return fall > max(_CLIFF, 1.5 * smooth)
+    return bool(fall > max(_CLIFF, 1.5 * smooth))
 
 
 def saturated_pixels(pixels: NDArray[np.float32], level: float) -> NDArray[np.bool_]:

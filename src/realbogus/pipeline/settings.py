@@ -70,7 +70,7 @@ class NightSettings:
     inject_snr: tuple[float, float] = (5.0, 50.0)
     seed: int = 0
     calibrate: bool = False
-    completeness: float = 0.97
+    completeness: float = 0.96
     triptychs: bool = False
 
     def __post_init__(self) -> None:
@@ -85,7 +85,7 @@ class NightSettings:
         if self.seed < 0:
             raise ConfigError(f"seed {self.seed}: give a whole number, 0 or more")
         if not 0 < self.completeness < 1:
-            raise ConfigError(f"completeness {self.completeness:g}: give a share between 0 and 1, for example 0.97")
+            raise ConfigError(f"completeness {self.completeness:g}: give a share between 0 and 1, for example 0.96")
         if self.detection_threshold <= 0 or (self.min_area is not None and self.min_area < 1) or self.members < 1:
             raise ConfigError(
                 f"detection threshold {self.detection_threshold:g}, min area {self.min_area} and "
