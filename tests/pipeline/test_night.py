@@ -262,7 +262,7 @@ def test_no_frame_at_all_with_injection_still_gives_reasons(classifier, tmp_path
     assert summary["injected"]["n"] == 0
 
 
-def test_wrong_options_are_refused_before_any_work(night_frames, classifier, tmp_path):
+def test_wrong_options_are_refused_before_any_work(night_frames, classifier, tmp_path, monkeypatch):
     (tmp_path / "none").mkdir()
     with pytest.raises(InputError, match="no FITS"):
         night(tmp_path / "none", tmp_path / "o", model=classifier)
@@ -272,6 +272,9 @@ def test_wrong_options_are_refused_before_any_work(night_frames, classifier, tmp
         night(night_frames, tmp_path / "o", model=classifier, telescope="hubble")
     with pytest.raises(UnknownNameError, match="known are alard-lupton, hotpants, plain"):
         night(night_frames, tmp_path / "o", model=classifier, method="magic")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ConfigError, match="hotpants on PATH"):
+        night(night_frames, tmp_path / "o", model=classifier, method="hotpants")
     with pytest.raises(UnknownNameError, match="source-extractor"):
         night(night_frames, tmp_path / "o", model=classifier, detector="magic")
     with pytest.raises(ConfigError, match="unknown format"):

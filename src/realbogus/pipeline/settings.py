@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from .. import __version__
 from ..errors import ConfigError, InputError, OutputError
 from ..images.detect import DETECTORS
+from ..images.detect_sextractor import PROGRAMS
 from ..images.subtract import METHODS
 from ..images.telescope import telescope
 
@@ -77,6 +79,8 @@ class NightSettings:
         telescope(self.telescope)
         METHODS.resolve(self.method)
         DETECTORS.resolve(self.detector)
+        _needs_program("method", self.method, "hotpants", ("hotpants",))
+        _needs_program("detector", self.detector, "source-extractor", PROGRAMS)
         low, high = self.inject_snr
         if not 0 < low < high:
             raise ConfigError(f"inject-snr {low:g} {high:g}: give two rising numbers above zero")
@@ -101,6 +105,12 @@ class NightSettings:
         profile = repr(telescope(self.telescope))
         text = json.dumps([__version__, asdict(self), stats, profile, model], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _needs_program(option: str, chosen: str, name: str, programs: Sequence[str]) -> None:
+    """Refuse a choice whose program is not here, before a night's work and not after it."""
+    if chosen == name and not any(shutil.which(program) for program in programs):
+        raise ConfigError(f"{option} {name} needs one of the programs {', '.join(programs)} on PATH, and none is there")
 
 
 def _stat(path: Path) -> tuple[int, int]:
