@@ -17,9 +17,13 @@ def _command(frames, out):
     return [sys.executable, "-m", "realbogus", "night", str(frames), "-o", str(out), *CHOICES]
 
 
-def _processes_of(group: int) -> str:
-    listed = subprocess.run(["ps", "-o", "pid=", "-g", str(group)], capture_output=True, text=True, check=False)
-    return listed.stdout.strip()
+def _lives(group: int) -> bool:
+    """Tell whether a process of the group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_a_killed_night_ends_with_the_same_list(night_frames, tmp_path):
@@ -35,9 +39,9 @@ def test_a_killed_night_ends_with_the_same_list(night_frames, tmp_path):
     night.wait()
     assert not (cut / "summary.json").exists()
     deadline = time.monotonic() + 60  # workers look for their parent once a second
-    while (left := _processes_of(night.pid)) and time.monotonic() < deadline:
+    while _lives(night.pid) and time.monotonic() < deadline:
         time.sleep(0.5)
-    assert not left, f"workers live on: {left}"
+    assert not _lives(night.pid), "workers live on after their night was killed"
     subprocess.run(_command(night_frames, cut), check=True, **quiet)
     one, other = (read_parquet(folder / "candidates.parquet") for folder in (whole, cut))
     for name in ("id", "x", "y", "score", "real"):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import TypeVar
 
 from ..classifier import Classifier
 from ..errors import FrameError
@@ -26,6 +27,7 @@ __all__ = ["Progress", "Work", "carry_out", "clear", "own"]
 SCRATCH = ".realbogus-work"
 
 Progress = Callable[[str, int, int], None]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -127,13 +129,13 @@ def _survey(
 ) -> list[Sighting]:
     jobs = [(path, chosen.telescope) for path in paths]
     outcome = run_jobs(look, jobs, processes=processes, progress=lambda done, of: say("survey", done, of))
-    sightings = []
-    for path, result in zip(paths, outcome, strict=True):
-        if isinstance(result, FrameError):
-            failed[path.name] = str(result)
-        else:
-            sightings.append(result)
-    return sightings
+    return _good([path.name for path in paths], outcome, failed)
+
+
+def _good(names: Sequence[str], outcome: Sequence[Result | FrameError], failed: dict[str, str]) -> list[Result]:
+    """Return the results, and put the reason of every error under its frame's name."""
+    failed |= {name: str(it) for name, it in zip(names, outcome, strict=True) if isinstance(it, FrameError)}
+    return [it for it in outcome if not isinstance(it, FrameError)]
 
 
 def _one_filter(sightings: list[Sighting], failed: dict[str, str]) -> list[Sighting]:
@@ -170,10 +172,4 @@ def _frames(
     ]  # fmt: skip
     (work / "frames").mkdir(exist_ok=True)
     outcome = run_jobs(process_frame, jobs, processes=processes, progress=lambda done, of: say("frames", done, of))
-    parts = []
-    for sighting, result in zip(placed, outcome, strict=True):
-        if isinstance(result, FrameError):
-            failed[sighting.name] = str(result)
-        else:
-            parts.append(result)
-    return parts
+    return _good([sighting.name for sighting in placed], outcome, failed)
