@@ -54,5 +54,5 @@ clean:  ## remove everything that make made
 .venv-dev/.installed: pyproject.toml constraints-ci.txt
 	@test -n "$(PYTHON)" || { echo "no python3 >= 3.11 with venv found: install one (Debian: python3-venv) or set PYTHON=..."; exit 1; }
 	@test -x $(DEV)/python || $(PYTHON) -m venv .venv-dev
-	$(DEV)/python $(PIP) -e '.[train,dev,docs]'
+	$(DEV)/python $(PIP) -e '.[all]'
 	@touch $@

@@ -239,6 +239,37 @@ def test_train_writes_a_model_and_its_test(model):
     assert (model / "history.csv").is_file() and any((model / "test").iterdir())
 
 
+def test_every_value_of_a_recipe_has_a_flag(labelled, tmp_path, fails):
+    words = ["--model.architecture", "compact", "--model.options", "{widths: [4, 4]}", "--preprocess.size", "32"]
+    words += ["--training.lr", "1e-3", "--training.augment", "[symmetry]", "--training.tensorboard", "false"]
+    words += ["--split.fractions", "[0.6, 0.2, 0.2]", "--seed", "4"]
+    # a flag wins over --set
+    run("train", labelled, "-o", tmp_path / "a", *words, "--training.epochs", 1, "--set", "training.epochs=7")
+    resolved = load_classifier(tmp_path / "a").card.config
+    assert resolved["seed"] == 4 and resolved["split"]["fractions"] == [0.6, 0.2, 0.2]
+    assert resolved["model"]["options"] == {"widths": [4, 4]} and resolved["preprocess"]["size"] == 32
+    recipe = resolved["training"]
+    assert (recipe["epochs"], recipe["lr"], recipe["augment"], recipe["tensorboard"]) == (1, 1e-3, ["symmetry"], False)
+    assert "training.epochs is 'many'" in fails("train", labelled, "-o", tmp_path / "b", "--training.epochs", "many")
+    assert "training.loss" in fails("train", labelled, "-o", tmp_path / "b", "--training.loss", 3)
+
+
+def test_a_bag_is_trained_measured_and_exported(labelled, tmp_path, fails):
+    run("train", labelled, "-o", tmp_path / "bag", "--members", "compact,compact", "--set", *TINY)
+    bag = load_classifier(tmp_path / "bag")
+    assert [member.card.name for member in bag.members] == ["compact", "compact"]
+    assert bag.card.architecture == "ensemble" and (tmp_path / "bag" / "test" / "report.json").is_file()
+    run("export", tmp_path / "bag", "-o", tmp_path / "onnx")
+    for source, name in ((tmp_path / "bag", "a.csv"), (tmp_path / "onnx", "b.csv")):
+        run("score", labelled, "-o", tmp_path / name, "--model", source)
+    one, other = (Table.read(tmp_path / name)["score"] for name in ("a.csv", "b.csv"))
+    np.testing.assert_allclose(other, one, atol=1e-4)
+    run("train", labelled, "-o", tmp_path / "two", "--bag", 2, "--set", *TINY)
+    assert len(load_classifier(tmp_path / "two").members) == 2
+    assert "--bag 0" in fails("train", labelled, "-o", tmp_path / "x", "--bag", 0)
+    assert "known are" in fails("train", labelled, "-o", tmp_path / "x", "--members", "compact,magic", "--set", *TINY)
+
+
 def test_export_scores_like_the_model(model, labelled, tmp_path):
     run("export", model, "-o", tmp_path / "model.onnx")
     for source, name in ((model, "a.csv"), (tmp_path / "model.onnx", "b.csv")):
@@ -341,6 +372,8 @@ def test_train_refuses_a_recipe_it_cannot_read(labelled, tmp_path, fails):
         (["evaluate", "default", "{labelled}", "--threshold", "-0.1"], "threshold -0.1"),
         (["simulate", "--preset", "magic"], "unknown simulation preset 'magic'"),
         (["simulate", "--frames", "0"], "at least 1 frame"),
+        (["simulate", "--scale", "huge"], "known are paper, small, smoke"),
+        (["simulate", "--scale", "small", "--preset", "varied"], "a fixed set of the preset mini-sitian"),
         (["simulate", "--stamps", "-1"], "stamps -1"),
         (["simulate", "--stamps", "1", "--jobs", "0"], "jobs 0"),
     ],
@@ -371,6 +404,8 @@ def test_an_unwritable_place_is_an_error(
         "evaluate": ["default", labelled],
         "score": [cuts],
         "export": [model],
+        "networks": ["--networks", "compact", "--no-speed"],
+        "reproduce": [],
     }
     assert set(verbs) == {verb.name for verb in VERBS}
     for verb, words in verbs.items():

@@ -70,6 +70,11 @@ def test_round_trip_through_json(tmp_path: Path) -> None:
         ({"training": {"lr": 1e-9}}, r"need 0 <= lr_min <= lr"),
         ({"training": {"ema": 1.5}}, r"training.ema is 1.5"),
         ({"training": {"threads": -1}}, r"training.threads is -1"),
+        ({"training": {"mixup": -0.1}}, r"training.mixup is -0.1"),
+        ({"training": {"devices": -1}}, r"training.devices is -1"),
+        ({"training": {"devices": "all"}}, r"training.devices is 'all' \(str\), expected int"),
+        ({"training": {"data": "disk"}}, r"choose one of 'memory', 'mapped'"),
+        ({"training": {"compile": 1}}, r"training.compile is 1 \(int\), expected bool"),
     ],
 )
 def test_what_does_not_fit_is_refused(values: dict[str, object], message: str) -> None:

@@ -22,6 +22,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("stamps",),
     ("preprocess",),
     ("metrics",),
+    ("calibration",),
     ("classifier",),
     ("scoring",),
     ("images",),
@@ -29,7 +30,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("model",),
     ("ensemble",),
     ("dataset", "training", "evaluation", "runtimes"),
-    ("pipeline",),
+    ("pipeline", "study"),
     ("serving",),
     ("cli",),
     ("__main__",),
@@ -68,8 +69,10 @@ IMAGES: tuple[tuple[str, ...], ...] = (
 )
 
 # What the base install lacks, and the only places that may load it with the module.
-HEAVY = frozenset({"torch", "torchvision", "timm", "safetensors", "onnx", "onnxscript", "sklearn"})
-HEAVY_ROOMS = ("architectures", "model", "ensemble", "training", "runtimes.torch", "runtimes.export")
+HEAVY = frozenset(
+    {"torch", "torchvision", "timm", "safetensors", "onnx", "onnxscript", "sklearn", "lightning_fabric", "ray"}
+)
+HEAVY_ROOMS = ("architectures", "model", "training", "runtimes.torch", "runtimes.export")
 
 
 @dataclass(frozen=True)

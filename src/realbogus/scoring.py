@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from .classifier import Card, symmetry_views
 from .errors import InputError
 
-__all__ = ["channel_indices", "score_stamps", "sigmoid"]
+__all__ = ["channel_indices", "per_stamp", "score_stamps", "sigmoid"]
 
 
 def sigmoid(logits: ArrayLike) -> NDArray[np.float32]:
@@ -66,7 +66,7 @@ def score_stamps(
     if stamps.ndim != 4 or stamps.shape[1] != len(card.channels):
         raise InputError(f"stamps have shape {stamps.shape}, expected (N, {len(card.channels)}, S, S)")
     count = len(stamps)
-    sigma, size = _column("noise", noise, count), _column("fwhm", fwhm, count)
+    sigma, size = per_stamp("noise", noise, count), per_stamp("fwhm", fwhm, count)
     scores = np.empty(count, dtype=np.float32)
     for start in range(0, count, batch):
         rows = slice(start, start + batch)
@@ -101,7 +101,19 @@ def channel_indices(have: Sequence[str], want: Sequence[str]) -> list[int]:
     return [list(have).index(name) for name in want]
 
 
-def _column(name: str, values: ArrayLike | None, count: int) -> NDArray[np.float32] | None:
+def per_stamp(name: str, values: ArrayLike | None, count: int) -> NDArray[np.float32] | None:
+    """Return the value of each of `count` stamps, float32, shape (count,); None where there is none.
+
+    Raises
+    ------
+    InputError
+        Neither one number nor one a stamp.
+
+    Examples
+    --------
+    >>> per_stamp("fwhm", 3.0, 2).tolist()
+    [3.0, 3.0]
+    """
     if values is None:
         return None
     array = np.asarray(values, dtype=np.float32)

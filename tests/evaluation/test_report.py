@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics
 
+from realbogus.calibration import fit_calibration
 from realbogus.classifier import Card
 from realbogus.errors import InputError, OutputError
 from realbogus.evaluation.report import evaluate, report_on
@@ -94,7 +95,7 @@ def test_curves_are_points_of_the_metrics() -> None:
 
 def test_files_say_the_same(toy_stamps: StampSet, tmp_path: Path) -> None:
     report = evaluate(Brightness(), toy_stamps)
-    report.save(tmp_path / "report")
+    report.save(tmp_path / "report", figures=False)
     values = json.loads((tmp_path / "report" / "report.json").read_text())
     assert values["auc"] == report.auc
     assert values["operating_points"]["asked"]["tp"] == report.counts["asked"].tp
@@ -115,5 +116,144 @@ def test_what_cannot_be_known_is_null(tmp_path: Path) -> None:
     assert values["auc"] is None
     assert values["operating_points"]["asked"]["recall"] is None
     assert set(values["operating_points"]) == {"asked"}
-    report.save(tmp_path)
+    report.save(tmp_path, figures=False)
     json.loads((tmp_path / "report.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+
+
+def bent(count: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Scores that order well and say too much."""
+    rng = np.random.default_rng(seed)
+    labels = (rng.random(count) < 0.1).astype(np.int64)
+    scores = (1 / (1 + np.exp(-rng.normal(4.5 * labels - 3.0, 1.3)))) ** 0.4
+    return scores.astype(np.float32), labels
+
+
+def test_intervals_hold_their_numbers() -> None:
+    scores, labels = bent(3000, 0)
+    report = report_on(scores, labels, threshold=0.6, specificity=0.99)
+    for name in ("auc", "average_precision", "missed", "recall_at_specificity", "crossing"):
+        part = report.measured(name)
+        assert part.low <= part.value <= part.high, name
+        assert part.low < part.high
+    for point in report.counts:
+        for name in ("specificity", "recall", "precision", "f1", "accuracy", "purity"):
+            part = report.measured(name, point)
+            assert part.low <= part.value <= part.high, (point, name)
+    assert report.measured("recall").value == metrics.recall_score(labels, scores >= 0.6)
+    again = report_on(scores, labels, threshold=0.6, specificity=0.99, rng=np.random.default_rng(0))
+    assert again.intervals == report.intervals
+    other = report_on(scores, labels, threshold=0.6, specificity=0.99, rng=np.random.default_rng(1))
+    assert other.intervals != report.intervals
+    with pytest.raises(InputError, match="no number 'loss': it has auc"):
+        report.measured("loss")
+
+
+def test_missed_and_purity_at_the_surveys_mixture() -> None:
+    scores, labels = bent(4000, 1)
+    report = report_on(scores, labels, specificity=0.99, prevalence=0.02, draws=0)
+    rate, recall, _ = metrics.roc_curve(labels, scores, drop_intermediate=False)
+    assert report.missed == round(labels.sum() * (1 - recall[rate <= 0.01 + 1e-12].max()))
+    point = report.counts["specificity 99 %"]
+    assert point.fn == report.missed
+    assert point.specificity >= 0.99
+    # the same as precision where each candidate is weighted to a share of 0.02 real
+    weights = np.where(labels == 1, 0.02 / labels.mean(), 0.98 / (1 - labels.mean()))
+    weighted = metrics.precision_score(labels, scores >= 0.5, sample_weight=weights)
+    assert report.measured("purity").value == pytest.approx(weighted)
+
+
+def test_the_papers_operational_sample() -> None:
+    scores, labels = np.repeat([1.0, 1.0, 0.0, 0.0], [68, 9, 6, 4917]), np.repeat([1, 0, 1, 0], [68, 9, 6, 4917])
+    text = report_on(scores, labels, threshold=0.5, prevalence=74 / 5000).to_markdown()
+    row = next(line for line in text.splitlines() if line.startswith("| asked"))
+    values = [cell.split(" [")[0].strip() for cell in row.strip("|").split("|")]
+    assert values == ["asked", "0.500", "99.82", "91.89", "88.31", "90.07", "88.31", "68", "9", "6", "4917"]
+
+
+def test_before_and_after_calibration() -> None:
+    calibration = fit_calibration(*bent(4000, 2), method="beta")
+    scores, labels = bent(4000, 3)
+    report = report_on(scores, labels, calibration=calibration, draws=0)
+    before, after = report.probability["before"], report.probability["after"]
+    assert before.brier == pytest.approx(metrics.brier_score_loss(labels, scores))
+    assert after.brier == pytest.approx(metrics.brier_score_loss(labels, calibration(scores)), rel=1e-6)
+    assert after.expected_calibration_error < 0.2 * before.expected_calibration_error
+    assert set(report_on(scores, labels, draws=0).probability) == {"before"}
+    assert report.counts == report_on(scores, labels, draws=0).counts  # thresholds are those of the scores
+    survey = fit_calibration(*bent(4000, 2), method="beta", prevalence=0.01)
+    weighted = report_on(scores, labels, calibration=survey, draws=0).probability["after"]
+    assert weighted.prevalence == 0.01
+    assert weighted.expected_calibration_error < 0.01
+
+
+def test_the_cards_calibration_is_used(toy_stamps: StampSet, tmp_path: Path) -> None:
+    calibration = fit_calibration([0.1, 0.3, 0.5, 0.9], [0, 0, 1, 1], method="platt")
+
+    class Calibrated(Brightness):
+        card = replace(Brightness.card, calibration=calibration.to_dict())
+
+    report = evaluate(Calibrated(), toy_stamps, draws=0)
+    assert report.calibration == calibration.to_dict()
+    assert report.probabilities is not None
+    np.testing.assert_allclose(report.probabilities, calibration(report.scores))
+    report.save(tmp_path, figures=False)
+    np.testing.assert_array_equal(read_parquet(tmp_path / "scores.parquet")["probability"], report.probabilities)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_stamps_that_are_not_usable_are_left_out_and_counted(toy_stamps: StampSet) -> None:
+    catalogue = toy_stamps.catalogue.copy()
+    catalogue["usable"] = np.arange(240) >= 40
+    catalogue["label"][:30] = UNLABELLED
+    report = evaluate(Brightness(), replace(toy_stamps, catalogue=catalogue), draws=0)
+    assert len(report.scores) == 200
+    assert report.left_out == {"without a label": 30, "not usable": 10}
+    assert "Left out: 30 without a label, 10 not usable." in report.to_markdown()
+    catalogue["usable"] = False
+    with pytest.raises(InputError, match="none of 210 labelled stamps is usable"):
+        evaluate(Brightness(), replace(toy_stamps, catalogue=catalogue))
+
+
+def test_breakdowns_use_the_columns_that_are_there(toy_stamps: StampSet) -> None:
+    catalogue = toy_stamps.catalogue.copy()
+    catalogue["kind"] = np.where(
+        np.arange(240) % 3 == 1, "hot pixel", np.where(toy_stamps.labels == 1, "star", "dipole")
+    )
+    catalogue["mag"] = np.linspace(15, 20, 240)
+    report = evaluate(Brightness(), replace(toy_stamps, catalogue=catalogue), draws=0)
+    assert [part.column for part in report.breakdowns] == ["snr", "mag", "fwhm", "kind"]
+    kinds = {part.name: part for part in report.breakdowns[-1].bins}
+    assert (kinds["hot pixel"].bogus, kinds["dipole"].bogus, kinds["star"].real) == (80, 80, 80)
+    for part in report.breakdowns:
+        assert sum(b.found for b in part.bins) == report.counts["asked"].tp
+        assert sum(b.passed for b in part.bins) == report.counts["asked"].fp
+    assert "| hot pixel |" in report.to_markdown()
+
+
+def test_nan_scores_and_empty_sets_are_refused(toy_stamps: StampSet) -> None:
+    class Broken(Brightness):
+        def predict(
+            self, pixels: ArrayLike, *, noise: ArrayLike | None = None, fwhm: ArrayLike | None = None
+        ) -> NDArray[np.float32]:
+            scores = super().predict(pixels, noise=noise, fwhm=fwhm)
+            scores[5] = np.nan
+            return scores
+
+    with pytest.raises(InputError, match=r"brightness gave 1 of 240 stamps the score NaN, first toy-5"):
+        evaluate(Broken(), toy_stamps)
+    with pytest.raises(InputError, match="1 of 2 scores are NaN"):
+        report_on([0.5, np.nan], [0, 1])
+    with pytest.raises(InputError, match="no scores"):
+        report_on([], [])
+
+
+def test_tables_beside_the_report(toy_stamps: StampSet, tmp_path: Path) -> None:
+    report = evaluate(Brightness(), toy_stamps, draws=20)
+    report.save(tmp_path, figures=False)
+    names = {path.name for path in (tmp_path / "tables").iterdir()}
+    assert names == {f"{name}{end}" for name in report.tables() for end in (".md", ".csv", ".tex")}
+    assert not list(tmp_path.rglob("*.part"))
+    values = json.loads((tmp_path / "report.json").read_text())
+    low, high = values["operating_points"]["asked"]["intervals"]["recall"]
+    assert low <= values["operating_points"]["asked"]["recall"] <= high
+    assert values["breakdowns"]["snr"]["bins"][0]["real"] == values["snr_bins"][0]["real"]

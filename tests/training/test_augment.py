@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from realbogus.errors import UnknownNameError
-from realbogus.training.augment import augment
+from realbogus.training.augment import augment, mix
 
 
 def symmetries(plane: np.ndarray) -> list[bytes]:  # type: ignore[type-arg]
@@ -76,3 +76,13 @@ def test_a_function_does_for_a_name(planes: Tensor) -> None:
     assert torch.equal(out, -planes)
     with pytest.raises(UnknownNameError, match="known are brightness, flip"):
         augment(planes, ["melt"], 1.0, torch.Generator())
+
+
+@pytest.mark.parametrize("share", [0.1, 0.9])
+def test_mixing_keeps_the_larger_share_of_every_stamp(planes: Tensor, share: float) -> None:
+    labels, weights = torch.rand(400), torch.rand(400)
+    mixed, soft, weighed = mix(planes, labels, weights, share, torch.Generator().manual_seed(2))
+    other = torch.randperm(400, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(mixed, 0.9 * planes + 0.1 * planes[other])
+    torch.testing.assert_close(soft, 0.9 * labels + 0.1 * labels[other])
+    assert weighed.sum() == pytest.approx(float(weights.sum()), rel=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 
 import numpy as np
@@ -12,6 +13,7 @@ from torchvision.ops import sigmoid_focal_loss
 from realbogus.config import TrainingConfig
 from realbogus.training.balance import BALANCES
 from realbogus.training.loss import LOSSES, weighted_loss
+from realbogus.training.run import follow
 from realbogus.training.schedule import SCHEDULES
 
 
@@ -61,6 +63,28 @@ def test_cosine_is_torchs() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch wants an optimizer step before
             theirs.step()
+
+
+def test_the_papers_schedule_runs_from_1e_4_to_1e_7() -> None:
+    config = TrainingConfig()
+    cosine = SCHEDULES.resolve("cosine")
+    steps = 800
+    rates = [cosine(epoch * steps, steps, config) for epoch in range(config.epochs + 1)]
+    assert rates[0] == 1e-4
+    assert rates[-1] == 1e-7  # after the last step
+    assert rates[-2] == cosine(config.epochs * steps - 1, steps, config) == pytest.approx(1.2465e-7, rel=1e-4)
+    assert all(a > b for a, b in itertools.pairwise(rates))
+
+
+def test_averaged_weights_follow() -> None:
+    average, network = torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2)
+    network.weight.data.fill_(3.0)
+    network.num_batches_tracked.fill_(7)
+    follow(average, network, 0.9, steps=1000)
+    torch.testing.assert_close(average.weight.data, torch.full((2,), 1.2))
+    assert int(average.num_batches_tracked) == 7
+    follow(average, network, 0.9, steps=1)  # young: 2 / 11 of it stay
+    torch.testing.assert_close(average.weight.data, torch.full((2,), 1.2 * 2 / 11 + 3 * 9 / 11))
 
 
 def test_one_cycle_is_torchs() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,9 @@ def test_it_learns(undisturbed: tuple[Model, Path], toy_stamps: StampSet) -> Non
 def test_what_is_left_behind(undisturbed: tuple[Model, Path]) -> None:
     model, out = undisturbed
     names = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
-    assert names == {
+    events = {name for name in names if name.startswith("tensorboard/events.out.tfevents.")}
+    assert len(events) == 1
+    assert names - events == {
         "card.json", "weights.safetensors", "history.csv",
         "checkpoint/state.json", "checkpoint/epoch-00003.safetensors",
     }  # fmt: skip
@@ -159,7 +162,14 @@ def test_a_damaged_checkpoint_is_named(toy_stamps: StampSet, tmp_path: Path) -> 
     quick = recipe(**{"training.epochs": 1})
     train(toy_stamps, quick, rows=TRAIN, out=tmp_path)
     path = next((tmp_path / "checkpoint").glob("*.safetensors"))
-    path.write_bytes(path.read_bytes()[:500])
+    whole = path.read_bytes()
+    for contents in (whole[:500], whole[:-1], b""):
+        path.write_bytes(contents)
+        with pytest.raises(ModelError, match=r"is damaged.*resume=False"):
+            train(toy_stamps, quick, rows=TRAIN, out=tmp_path)
+    path.write_bytes(whole)
+    state = tmp_path / "checkpoint" / "state.json"
+    state.write_text(state.read_text()[:40])
     with pytest.raises(ModelError, match="is damaged"):
         train(toy_stamps, quick, rows=TRAIN, out=tmp_path)
 
@@ -197,6 +207,85 @@ def test_rows_to_ignore_do_not_matter(toy_stamps: StampSet) -> None:
     marked = replace(toy_stamps, catalogue=catalogue, pixels=pixels)
     left = np.r_[0:20, 40:80]
     assert same(train(marked, quick, rows=np.arange(80)), train(toy_stamps, quick, rows=left))
+
+
+def test_stamps_that_are_not_usable_do_not_matter(toy_stamps: StampSet) -> None:
+    quick = recipe(**{"training.epochs": 1})
+    catalogue, pixels = toy_stamps.catalogue.copy(), toy_stamps.pixels.copy()
+    pixels[20:40] = np.nan
+    spoiled = replace(toy_stamps, catalogue=catalogue, pixels=pixels)
+    with pytest.raises(InputError, match=r"NaN or infinite pixels: toy-20, .*, toy-24, \.\.\.; cut"):
+        train(spoiled, quick, rows=np.arange(80))
+    catalogue["usable"] = ~np.isin(np.arange(len(catalogue)), range(20, 40))
+    left = np.r_[0:20, 40:80]
+    marked = train(spoiled, quick, rows=np.arange(80), valid_rows=np.arange(10, 30))
+    assert same(marked, train(toy_stamps, quick, rows=left, valid_rows=np.arange(10, 20)))
+    with pytest.raises(InputError, match="hold 0 real and 0 bogus of 10"):
+        train(spoiled, quick, rows=np.arange(20, 30))
+
+
+def test_mapped_planes_give_the_same(undisturbed: tuple[Model, Path], toy_stamps: StampSet, tmp_path: Path) -> None:
+    mapped = recipe(**{"training.data": "mapped", "training.tensorboard": False})
+    seen: list[set[str]] = []
+
+    def look(progress: Progress) -> None:
+        seen.append({path.name for path in (tmp_path / "prepared").iterdir()})
+
+    model = train(toy_stamps, mapped, rows=TRAIN, valid_rows=VALID, out=tmp_path, progress=look)
+    assert same(model, undisturbed[0])
+    assert set(map(frozenset, seen)) == {frozenset({"train.npy", "valid.npy"})}
+    assert not (tmp_path / "prepared").exists() and not (tmp_path / "tensorboard").exists()
+    # and where there is no folder, a temporary one
+    quick = recipe(**{"training.epochs": 1, "training.data": "mapped"})
+    assert same(train(toy_stamps, quick, rows=TRAIN), train(toy_stamps, recipe(**{"training.epochs": 1}), rows=TRAIN))
+
+
+def test_curves_for_tensorboard(undisturbed: tuple[Model, Path]) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(undisturbed[1] / "tensorboard"))
+    events.Reload()
+    assert set(events.Tags()["scalars"]) == {
+        "lr", "loss/train", "loss/valid", "accuracy/train", "accuracy/valid", "auc/train", "auc/valid",
+    }  # fmt: skip
+    rows = read_history(undisturbed[1] / "history.csv")
+    drawn = [(event.step, event.value) for event in events.Scalars("loss/valid")]
+    assert drawn == [(row["epoch"], pytest.approx(row["valid_loss"], rel=1e-6)) for row in rows]
+
+
+def test_without_tensorboard_there_are_no_curves(
+    toy_stamps: StampSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    caplog.set_level("INFO", "realbogus")
+    train(toy_stamps, recipe(**{"training.epochs": 1}), rows=TRAIN[:40], out=tmp_path)
+    assert not (tmp_path / "tensorboard").exists() and (tmp_path / "history.csv").is_file()
+    assert "no curves for TensorBoard" in caplog.text
+
+
+def test_mixup_trains_and_repeats_itself(toy_stamps: StampSet) -> None:
+    mixed = recipe(**{"training.mixup": 0.4})
+    models = [train(toy_stamps, mixed, rows=TRAIN, valid_rows=VALID) for _ in range(2)]
+    assert same(*models)
+    assert not same(models[0], train(toy_stamps, recipe(), rows=TRAIN, valid_rows=VALID))
+    assert models[0].card.metrics["training"]["valid_auc"] > 0.9
+
+
+def test_a_compiled_network_learns_the_same(toy_stamps: StampSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    # the compiler proper takes a minute; that the network goes through it is what is ours
+    compiled: list[Any] = []
+    original = torch.compile
+
+    def quickly(network: torch.nn.Module, **_: Any) -> Any:
+        compiled.append(network)
+        return original(network, backend="eager")
+
+    monkeypatch.setattr(torch, "compile", quickly)
+    quick = {"training.epochs": 1}
+    one, two = (train(toy_stamps, recipe(**quick, **{"training.compile": on}), rows=TRAIN) for on in (True, False))
+    assert compiled and all(network is compiled[0] for network in compiled)
+    for name, value in weights(one).items():
+        torch.testing.assert_close(value, weights(two)[name], rtol=1e-3, atol=1e-4)
 
 
 def test_weights_reach_the_loss(toy_stamps: StampSet) -> None:

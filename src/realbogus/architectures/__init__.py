@@ -1,7 +1,8 @@
 """The table of networks: a name, the number of input planes and their side give a module.
 
 Every builder takes `(in_channels, size, **options)` and returns a module that turns planes
-(N, C, S, S) into one logit each, (N,) or (N, 1).
+(N, C, S, S) into one logit each, (N,) or (N, 1). The options that all of them take are
+`conv_dropout`, `dropout` and `classes`, the number of logits.
 """
 
 from __future__ import annotations
@@ -12,12 +13,20 @@ from torch import nn
 
 from ..errors import ConfigError
 from . import compact as _compact
+from . import dense as _dense
+from . import efficient as _efficient
+from . import repvgg as _repvgg
 from . import residual as _residual
+from . import shuffle as _shuffle
+from . import unireplknet as _unireplknet
+from . import vgg as _vgg
+from . import vit as _vit
+from .reparameterise import reparameterise
 from .table import ARCHITECTURES, Builder
 
-__all__ = ["ARCHITECTURES", "Builder", "build_network"]
+__all__ = ["ARCHITECTURES", "Builder", "build_network", "reparameterise"]
 
-_FAMILIES = (_compact, _residual)
+_FAMILIES = (_compact, _dense, _efficient, _repvgg, _residual, _shuffle, _unireplknet, _vgg, _vit)
 
 
 def build_network(name: str | Builder, in_channels: int, size: int, **options: Any) -> nn.Module:

@@ -36,6 +36,8 @@ class Compact(nn.Module):
         On whole feature maps after each pair.
     centre : float
         Share of the side that counts as the centre.
+    classes : int
+        Outputs.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Compact(nn.Module):
         dropout: float = 0.5,
         conv_dropout: float = 0.0,
         centre: float = 0.5,
+        classes: int = 1,
     ) -> None:
         super().__init__()
         if not widths or len(widths) % 2:
@@ -78,18 +81,18 @@ class Compact(nn.Module):
             nn.Linear(2 * before, hidden),
             nn.ReLU(True),
             nn.Dropout(dropout),
-            nn.Linear(hidden, 1),
+            nn.Linear(hidden, classes),
         )
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, planes: Tensor) -> Tensor:
-        """Planes (N, C, S, S) to logits (N,)."""
+        """Planes (N, C, S, S) to logits, (N,), or (N, classes) if there are more than one."""
         maps = self.features(planes)
         centre = maps[:, :, self.first : self.last, self.first : self.last].amax(dim=(2, 3))
         both = torch.cat([centre, maps.mean(dim=(2, 3))], dim=1)
-        return cast(Tensor, self.head(both).squeeze(1))
+        return cast(Tensor, self.head(both).squeeze(1))  # which leaves several classes alone
 
 
 @ARCHITECTURES.register("compact")
@@ -102,6 +105,7 @@ def compact(
     dropout: float = 0.5,
     conv_dropout: float = 0.0,
     centre: float = 0.5,
+    classes: int = 1,
 ) -> nn.Module:
     """Build `Compact`: 172,000 parameters for two planes.
 
@@ -118,4 +122,5 @@ def compact(
         dropout=dropout,
         conv_dropout=conv_dropout,
         centre=centre,
+        classes=classes,
     )

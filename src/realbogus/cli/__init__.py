@@ -11,12 +11,12 @@ from rich.console import Console
 
 from .. import __version__
 from ..errors import RealbogusError
-from . import images, learning, nights
+from . import images, learning, networks, nights, reproduce
 from .verb import Verb
 
 __all__ = ["main", "parser"]
 
-VERBS: tuple[Verb, ...] = (*nights.VERBS, *images.VERBS, *learning.VERBS)
+VERBS: tuple[Verb, ...] = (*nights.VERBS, *images.VERBS, *learning.VERBS, *networks.VERBS, *reproduce.VERBS)
 
 
 def parser() -> ArgumentParser:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from argparse import SUPPRESS
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,10 @@ from astropy.table import MaskedColumn
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
+from ..classifier import Classifier
+from ..config import Config
 from ..errors import ConfigError, InputError
+from ..preprocess import Preprocess
 from .images import check_table_path, write_table
 from .verb import Verb, bars, check_threshold, tell
 
@@ -38,14 +44,37 @@ def _train_arguments(parser: ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="override, for example training.epochs=3",
     )
+    add("--bag", type=int, default=None, metavar="N", help="train N networks, each on its own bootstrap, that vote")
+    add(
+        "--members", type=str, default=None, metavar="A,B,...",
+        help="the same with one network (or N) of each of these architectures",
+    )  # fmt: skip
+    values = parser.add_argument_group("every value of the recipe", "as --set KEY=VALUE; a flag wins over both")
+    for key, value in _keys():
+        values.add_argument(f"--{key}", type=Any, default=SUPPRESS, metavar="VALUE", help=f"default: {value!r}")
+
+
+def _keys() -> Iterator[tuple[str, Any]]:
+    """Every dotted key of a configuration, and its default."""
+    for part in fields(Config):
+        value = getattr(Config(), part.name)
+        if part.name == "preprocess":
+            value = Preprocess.from_dict(value)
+        if is_dataclass(value):
+            yield from ((f"{part.name}.{inner.name}", getattr(value, inner.name)) for inner in fields(value))
+        else:
+            yield part.name, value
 
 
 def _train(options: Any, console: Console, errors: Console) -> None:
-    from ..config import Config, load_config, parse_overrides, with_overrides
+    from ..config import load_config, parse_overrides, with_overrides
     from ..pipeline.settings import prepare_output
     from ..stamps import StampSet
 
-    overrides = parse_overrides(options.set)
+    given = {key: options.get(key) for key, _ in _keys()}
+    overrides = parse_overrides(options.set) | {key: value for key, value in given.items() if value is not None}
+    if options.bag is not None and options.bag < 1:
+        raise ConfigError(f"--bag {options.bag}: a bag has at least 1 network")
     config = load_config(options.recipe, overrides=overrides) if options.recipe else with_overrides(Config(), overrides)
     stamps = StampSet.load(options.stamps)
     if not np.isin(stamps.labels, (0, 1)).any():
@@ -53,17 +82,35 @@ def _train(options: Any, console: Console, errors: Console) -> None:
     try:
         from ..dataset.split import split
         from ..evaluation.report import evaluate
+        from ..training.bag import bag
         from ..training.train import Progress, train
     except ImportError as error:
         raise ConfigError(_NEEDS_TORCH) from error
+    names = [name.strip() for name in options.members.split(",")] if options.members else []
+    members = [
+        with_overrides(config, {"model.architecture": name, "model.name": name})
+        for name in names or [config.model.architecture]
+        for _ in range(options.bag or 1)
+    ]
     parts = split(stamps, config.split, seed=config.seed)
     out = prepare_output(Path(options.out))  # now, not after the first epoch
     with bars(errors) as progress:
 
-        def say(step: Progress) -> None:
-            progress("train", (step.epoch - 1) * step.batches + step.batch, step.epochs * step.batches)
+        def say(name: str, step: Progress) -> None:
+            progress(name, (step.epoch - 1) * step.batches + step.batch, step.epochs * step.batches)
 
-        model = train(stamps, config, rows=parts.train, valid_rows=parts.valid, out=out, progress=say)
+        model: Classifier
+        if options.bag or names:
+            model = bag(
+                stamps, members,
+                rows=parts.train, valid_rows=parts.valid,
+                seed=config.seed, name=config.model.name, out=out, progress=say,
+            )  # fmt: skip
+        else:
+            model = train(
+                stamps, config,
+                rows=parts.train, valid_rows=parts.valid, out=out, progress=lambda step: say("train", step),
+            )  # fmt: skip
     tell(console, f"written: {out}")
     if len(parts.test):
         report = evaluate(model, stamps.select(parts.test))
@@ -129,17 +176,24 @@ def _score(options: Any, console: Console, errors: Console) -> None:
 
 
 def _export_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("model", type=str, help="model folder")
-    parser.add_argument("-o", "--out", type=str, required=True, help=".onnx file to write")
+    parser.add_argument("model", type=str, help="folder of a model or an ensemble")
+    parser.add_argument("-o", "--out", type=str, required=True, help=".onnx file to write; for an ensemble, a folder")
 
 
 def _export(options: Any, console: Console, errors: Console) -> None:
     try:
+        from ..ensemble import Ensemble
         from ..model import Model
+        from ..runtimes import load_classifier
         from ..runtimes.export import export_onnx
+        from ..runtimes.export_ensemble import export_ensemble
     except ImportError as error:
         raise ConfigError(_NEEDS_TORCH) from error
-    export_onnx(Model.load(options.model), Path(options.out))
+    model = load_classifier(options.model) if Path(options.model).is_dir() else Model.load(options.model)
+    if isinstance(model, Ensemble):
+        export_ensemble(model, options.out)
+    elif isinstance(model, Model):
+        export_onnx(model, Path(options.out))
     tell(console, f"written: {options.out}, which reproduces the model")
 
 

@@ -165,16 +165,34 @@ def _simulate_arguments(parser: ArgumentParser) -> None:
         metavar="PAIRS",
         help="instead of a night, write labelled stamps of so many pairs of frames",
     )
+    add(
+        "--scale",
+        default=None,
+        help="instead of a night, write the benchmark stamps of this size: smoke, small or paper; "
+        "fixed by seed, a run that was cut off carries on",
+    )
     add("--seed", type=int, default=0, help="of everything random")
-    add("--jobs", type=int, default=1, help="processes, for --stamps")
+    add("--jobs", type=int, default=1, help="processes, for --stamps and --scale")
 
 
 def _simulate(options: Any, console: Console, errors: Console) -> None:
     if options.stamps < 0 or options.jobs < 1:
         raise InputError(f"stamps {options.stamps}, jobs {options.jobs}: give 0 or more pairs and 1 or more processes")
+    if options.scale is not None and (options.preset != "mini-sitian" or options.stamps):
+        raise InputError(
+            f"--scale {options.scale} is a fixed set of the preset mini-sitian: it goes neither with --stamps "
+            f"nor with --preset {options.preset}"
+        )
     out = prepare_output(Path(options.out))
     with bars(errors) as progress:
-        if options.stamps:
+        if options.scale is not None:
+            from ..dataset.benchmark import benchmark_stamps
+
+            benchmark_stamps(
+                options.scale, jobs=options.jobs, out=out, progress=lambda done, of: progress("fields", done, of)
+            )
+            written = out
+        elif options.stamps:
             from ..dataset.assemble import simulate_stamps
 
             stamps = simulate_stamps(

@@ -102,12 +102,24 @@ class TrainingConfig:
         Which epoch's weights are kept: the last, or that of least validation loss.
     gradient_clip : float
         Largest norm of the gradient; 0 is no limit.
+    mixup : float
+        Shape `a` of the Beta(a, a) share by which stamps and labels of a batch are mixed
+        (Zhang et al. 2018); 0 mixes nothing.
     precision : {"auto", "float32", "bfloat16"}
         Arithmetic of the network; `auto` is bfloat16 where the hardware is quicker so.
+    compile : bool
+        Whether torch.compile makes the network quicker first: a minute that a long run earns back.
     device : str
         `auto`, `cpu`, `cuda`, ...
+    devices : int
+        On how many of them every batch is shared out; on a CPU, processes. 0 is all GPUs there are.
     threads : int
         Threads of torch on a CPU; 0 leaves its setting.
+    data : {"memory", "mapped"}
+        Where prepared planes lie: in memory, or in a file that is mapped into it, for sets
+        larger than memory. The results are the same.
+    tensorboard : bool
+        Whether curves are also written for TensorBoard, where its package is installed.
     """
 
     epochs: int = 100
@@ -133,9 +145,14 @@ class TrainingConfig:
     ema: float = 0.0
     keep: Literal["last", "best"] = "last"
     gradient_clip: float = 0.0
+    mixup: float = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
     device: str = "auto"
+    devices: int = 1
     threads: int = 0
+    data: Literal["memory", "mapped"] = "memory"
+    tensorboard: bool = True
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "repeat_reals", "variants"):
@@ -152,6 +169,8 @@ class TrainingConfig:
             "noise_jitter",
             "gradient_clip",
             "rows_per_epoch",
+            "mixup",
+            "devices",
             "threads",
         ):
             if getattr(self, name) < 0:

@@ -1,185 +1,72 @@
-"""The noun `Report`: how good a classifier's scores are, in numbers."""
+"""Reports are made here: of a classifier on labelled stamps, or of scores that are already there."""
 
 from __future__ import annotations
 
-import itertools
-import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
-from astropy.table import Table
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ..calibration import Calibration
 from ..classifier import Classifier
-from ..errors import InputError, OutputError
+from ..errors import InputError
 from ..metrics import (
-    Confusion,
     average_precision,
     confusion,
-    operating_points,
+    missed_at_specificity,
     precision_recall_crossing,
     recall_at_false_positive_rate,
     roc_auc,
     threshold_at_recall,
+    threshold_at_specificity,
 )
 from ..scoring import channel_indices
 from ..stamps import StampSet
-from ..tables import write_parquet
+from .breakdown import break_down
+from .intervals import intervals_of
+from .probability import probability_of
+from .result import PREVALENCE, SPECIFICITY, Report
 
-__all__ = ["Report", "evaluate", "report_on"]
-
-#: Edges of the bins of signal-to-noise in which recall is reported.
-SNR_EDGES = (0.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0, math.inf)
-_CURVE_POINTS = 400
-_HISTOGRAM_BINS = 50
+__all__ = ["PREVALENCE", "SPECIFICITY", "Report", "evaluate", "report_on"]
 
 
-@dataclass(frozen=True)
-class Report:
-    """Scores of labelled stamps, and what follows from them.
-
-    Parameters
-    ----------
-    model : str
-        Name and version of the classifier.
-    threshold : float
-        The threshold asked about; `score >= threshold` is real.
-    ids : ndarray of str, shape (N,)
-        The stamps, those to ignore left out.
-    labels : ndarray of int, shape (N,)
-        1 real, 0 bogus.
-    scores : ndarray of float32, shape (N,)
-        In [0, 1].
-    auc, average_precision : float
-        Of the ROC and of the precision-recall curve.
-    thresholds : mapping of str to float
-        Operating points by name: `asked`, `crossing` (precision = recall), `recall 95 %`.
-    counts : mapping of str to Confusion
-        The counts at each of them.
-    recall_at_fpr : mapping of float to float
-        Recall while that share of the bogus passes.
-    snr_bins : list of dict
-        Counts in bins of abs(S/N): `low`, `high`, `real`, `found`, `bogus`, `passed`.
-    """
-
-    model: str
-    threshold: float
-    ids: NDArray[np.str_]
-    labels: NDArray[np.int64]
-    scores: NDArray[np.float32]
-    auc: float
-    average_precision: float
-    thresholds: Mapping[str, float]
-    counts: Mapping[str, Confusion]
-    recall_at_fpr: Mapping[float, float]
-    snr_bins: Sequence[Mapping[str, Any]] = field(default_factory=list)
-
-    def curves(self) -> dict[str, list[float]]:
-        """Precision, recall and false positive rate by threshold, at most 400 points, and histograms."""
-        points = operating_points(self.scores, self.labels)
-        keep = np.unique(np.linspace(0, len(points.thresholds) - 1, _CURVE_POINTS).round().astype(int))
-        edges = np.linspace(0, 1, _HISTOGRAM_BINS + 1)
-        histograms = {
-            name: np.histogram(self.scores[self.labels == value], edges)[0].tolist()
-            for name, value in (("histogram_real", 1), ("histogram_bogus", 0))
-        }
-        return {
-            "threshold": points.thresholds[keep].tolist(),
-            "precision": points.precision[keep].tolist(),
-            "recall": points.recall[keep].tolist(),
-            "false_positive_rate": points.false_positive_rate[keep].tolist(),
-            **histograms,
-        }
-
-    def to_dict(self) -> dict[str, Any]:
-        """Values for `report.json`; what cannot be known is null."""
-        return {
-            "model": self.model,
-            "stamps": len(self.labels),
-            "real": int((self.labels == 1).sum()),
-            "bogus": int((self.labels == 0).sum()),
-            "auc": _number(self.auc),
-            "average_precision": _number(self.average_precision),
-            "threshold": self.threshold,
-            "operating_points": {
-                name: {"threshold": _number(self.thresholds[name]), **_ratios(counts)}
-                for name, counts in self.counts.items()
-            },
-            "recall_at_false_positive_rate": {str(k): _number(v) for k, v in self.recall_at_fpr.items()},
-            "snr_bins": [{key: _number(value) for key, value in row.items()} for row in self.snr_bins],
-            "curves": {name: [_number(v) for v in values] for name, values in self.curves().items()},
-        }
-
-    def to_markdown(self) -> str:
-        """Tables for people: operating points, then bins of S/N."""
-        lines = [
-            f"# {self.model}",
-            "",
-            f"{len(self.labels)} stamps: {int((self.labels == 1).sum())} real, "
-            f"{int((self.labels == 0).sum())} bogus. AUC {self.auc:.4f}, "
-            f"average precision {self.average_precision:.4f}.",
-            "",
-            "| operating point | threshold | spec % | recall % | precision % | F1 % | TP | FP | FN | TN |",
-            "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
-        ]
-        for name, c in self.counts.items():
-            ratios = " | ".join(f"{100 * v:.2f}" for v in (c.specificity, c.recall, c.precision, c.f1))
-            lines.append(f"| {name} | {self.thresholds[name]:.3f} | {ratios} | {c.tp} | {c.fp} | {c.fn} | {c.tn} |")
-        lines += ["", "| bogus passing | recall % |", "|--:|--:|"]
-        lines += [f"| {100 * rate:g} % | {100 * value:.2f} |" for rate, value in self.recall_at_fpr.items()]
-        if self.snr_bins:
-            lines += ["", "| S/N | real | found | bogus | passed |", "|--:|--:|--:|--:|--:|"]
-            lines += [
-                f"| {row['low']:g} to {row['high']:g} | {row['real']} | {row['found']} "
-                f"| {row['bogus']} | {row['passed']} |"
-                for row in self.snr_bins
-            ]
-        return "\n".join(lines) + "\n"
-
-    def save(self, folder: Path | str) -> Path:
-        """Write `report.json`, `report.md` and `scores.parquet`, and return the folder.
-
-        Raises
-        ------
-        OutputError
-            The folder cannot be written.
-        """
-        folder = Path(folder)
-        table = Table({"id": self.ids, "label": self.labels, "score": self.scores})
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
-            (folder / "report.json").write_text(text, encoding="utf-8")
-            (folder / "report.md").write_text(self.to_markdown(), encoding="utf-8")
-            write_parquet(table, folder / "scores.parquet")
-        except OSError as error:
-            raise OutputError(f"cannot write the report to {folder}: {error}") from error
-        return folder
-
-
-def evaluate(classifier: Classifier, stamps: StampSet, threshold: float | None = None) -> Report:
-    """Score labelled stamps and report; stamps to ignore or without a label are left out.
+def evaluate(
+    classifier: Classifier,
+    stamps: StampSet,
+    threshold: float | None = None,
+    *,
+    calibration: Calibration | None = None,
+    specificity: float = SPECIFICITY,
+    prevalence: float = PREVALENCE,
+    rng: np.random.Generator | None = None,
+    draws: int = 1000,
+) -> Report:
+    """Score labelled stamps and report; stamps to ignore, without a label or not usable are left out.
 
     Parameters
     ----------
     classifier : Classifier
         A model, an ensemble or a runtime.
     stamps : StampSet
-        With the column `label`, and the channels that the classifier takes.
+        With the column `label`, and the channels that the classifier takes. The columns `snr`, `mag`,
+        `seeing` and `kind` are broken down by where they are there; rows with `usable` false are
+        left out, and counted.
     threshold : float, optional
         The card's where absent.
+    calibration : Calibration, optional
+        Fitted on other stamps, those of validation say. The card's where absent, if it has one.
+    specificity, prevalence, rng, draws
+        As in `report_on`.
 
     Raises
     ------
     InputError
-        No labels, or a channel is missing.
+        No labels, a channel is missing, or a score is NaN.
 
     Examples
     --------
+    >>> from astropy.table import Table
     >>> from realbogus.classifier import Card
     >>> class Peak:
     ...     card = Card(name="peak", architecture="none", threshold=0.5)
@@ -191,10 +78,16 @@ def evaluate(classifier: Classifier, stamps: StampSet, threshold: float | None =
     >>> evaluate(Peak(), StampSet(pixels, rows)).counts["asked"]
     Confusion(tp=2, fp=0, fn=0, tn=2)
     """
-    card = classifier.card
-    rows = np.flatnonzero((stamps.labels == 0) | (stamps.labels == 1))
-    if not len(rows):
+    card, names = classifier.card, stamps.catalogue.colnames
+    labelled = (stamps.labels == 0) | (stamps.labels == 1)
+    if not labelled.any():
         raise InputError(f"none of {len(stamps)} stamps has a label: fill the column `label` (1 real, 0 bogus)")
+    usable = np.ones(len(stamps), dtype=bool)
+    if "usable" in names:
+        usable = np.asarray(np.ma.filled(np.ma.array(stamps.catalogue["usable"]), False), dtype=bool)
+    rows = np.flatnonzero(labelled & usable)
+    if not len(rows):
+        raise InputError(f"none of {int(labelled.sum())} labelled stamps is usable: see the column `usable`")
     # `select` would copy all channels of all rows at once
     channels = channel_indices(stamps.channels, card.channels)
     noise, fwhm = stamps.noise, stamps.fwhm
@@ -202,14 +95,28 @@ def evaluate(classifier: Classifier, stamps: StampSet, threshold: float | None =
         classifier.predict(stamps.pixels[part][:, channels], noise=noise[part], fwhm=fwhm[part])
         for part in np.array_split(rows, -(-len(rows) // 4096))
     ]
-    catalogue = stamps.catalogue[rows]
+    catalogue, scores = stamps.catalogue[rows], np.concatenate(parts)
+    bad = np.isnan(scores)
+    if bad.any():
+        raise InputError(
+            f"{card.name} gave {int(bad.sum())} of {len(rows)} stamps the score NaN, first {catalogue['id'][bad][0]}: "
+            "look for NaN pixels, and mark such stamps as not usable"
+        )
+    if calibration is None and card.calibration is not None:
+        calibration = Calibration.from_dict(card.calibration)
     return report_on(
-        np.concatenate(parts),
+        scores,
         stamps.labels[rows],
         threshold=card.threshold if threshold is None else threshold,
         model=f"{card.name} {card.version}",
         ids=catalogue["id"],
-        snr=catalogue["snr"] if "snr" in catalogue.colnames else None,
+        columns={name: catalogue[name] for name in ("snr", "mag", "seeing", "fwhm", "kind") if name in names},
+        calibration=calibration,
+        specificity=specificity,
+        prevalence=prevalence,
+        left_out={"without a label": int((~labelled).sum()), "not usable": int((labelled & ~usable).sum())},
+        rng=rng,
+        draws=draws,
     )
 
 
@@ -221,6 +128,14 @@ def report_on(
     model: str = "scores",
     ids: ArrayLike | None = None,
     snr: ArrayLike | None = None,
+    columns: Mapping[str, ArrayLike] | None = None,
+    calibration: Calibration | None = None,
+    specificity: float = SPECIFICITY,
+    prevalence: float = PREVALENCE,
+    left_out: Mapping[str, int] | None = None,
+    rng: np.random.Generator | None = None,
+    draws: int = 1000,
+    level: float = 0.95,
 ) -> Report:
     """Report on scores that are already there.
 
@@ -235,20 +150,42 @@ def report_on(
     ids : array_like, shape (N,), optional
         The stamps; their row numbers where absent.
     snr : array_like, shape (N,), optional
-        Signal-to-noise of each, for the table of bins.
+        The same as `columns={"snr": snr}`.
+    columns : mapping of str to array_like, shape (N,), optional
+        `snr`, `mag`, `seeing` (arcsec), `fwhm` (pixels), `kind`: what to break the counts down by.
+    calibration : Calibration, optional
+        Fitted on other stamps; probabilities are then judged before and after it.
+    specificity : float
+        Where missed real are counted.
+    prevalence : float
+        Share of real among the survey's own candidates, for the purity there.
+    left_out : mapping of str to int, optional
+        What does not count, by the reason; it is only passed on.
+    rng : numpy.random.Generator, optional
+        For the bootstrap; a fresh one of seed 0 where absent.
+    draws : int
+        Bootstrap draws; 0 for no intervals.
+    level : float
+        Of the intervals.
 
     Raises
     ------
     InputError
-        Lengths differ, or a label is neither 0 nor 1.
+        Lengths differ, no scores, a score is NaN or outside [0, 1], or a label is neither 0 nor 1.
     """
     values = np.asarray(scores, dtype=np.float32)
     truth = np.asarray(labels, dtype=np.int64)
+    if not values.size:
+        raise InputError("no scores to report on: the split or the set is empty")
     thresholds = {
         "asked": float(threshold),
         "crossing": precision_recall_crossing(values, truth),
         "recall 95 %": threshold_at_recall(values, truth, 0.95),
+        f"specificity {100 * specificity:g} %": threshold_at_specificity(values, truth, specificity),
     }
+    both = 0 < int(truth.sum()) < len(truth)
+    known = {name: value for name, value in thresholds.items() if math.isfinite(value)}
+    generator = np.random.default_rng(0) if rng is None else rng
     return Report(
         model=model,
         threshold=float(threshold),
@@ -258,36 +195,17 @@ def report_on(
         auc=roc_auc(values, truth),
         average_precision=average_precision(values, truth),
         thresholds=thresholds,
-        counts={name: confusion(values, truth, value) for name, value in thresholds.items() if math.isfinite(value)},
+        counts={name: confusion(values, truth, value) for name, value in known.items()},
         recall_at_fpr={rate: recall_at_false_positive_rate(values, truth, rate) for rate in (0.001, 0.01, 0.03)},
-        snr_bins=[] if snr is None else _snr_bins(values, truth, snr, float(threshold)),
-    )
-
-
-def _snr_bins(
-    scores: NDArray[np.float32], labels: NDArray[np.int64], snr: ArrayLike, threshold: float
-) -> list[dict[str, Any]]:
-    strength = np.abs(np.ma.filled(np.ma.asarray(snr, dtype=float), np.nan))
-    rows = []
-    for low, high in itertools.pairwise(SNR_EDGES):
-        inside = (strength >= low) & (strength < high)
-        called = inside & (scores >= threshold)
-        counts = {
-            "real": int((inside & (labels == 1)).sum()),
-            "found": int((called & (labels == 1)).sum()),
-            "bogus": int((inside & (labels == 0)).sum()),
-            "passed": int((called & (labels == 0)).sum()),
-        }
-        if inside.any():
-            rows.append({"low": low, "high": high, **counts})
-    return rows
-
-
-def _ratios(counts: Confusion) -> dict[str, Any]:
-    names = ("specificity", "recall", "precision", "f1", "accuracy")
-    ratios = {name: _number(getattr(counts, name)) for name in names}
-    return {"tp": counts.tp, "fp": counts.fp, "fn": counts.fn, "tn": counts.tn, **ratios}
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None  # JSON knows no NaN
+        specificity=specificity,
+        missed=missed_at_specificity(values, truth, specificity) if both else None,
+        prevalence=prevalence,
+        intervals=intervals_of(values, truth, known, specificity=specificity, prevalence=prevalence,
+                               rng=generator, draws=draws, level=level),
+        level=level,
+        breakdowns=break_down(values, truth, threshold, ({} if snr is None else {"snr": snr}) | dict(columns or {})),
+        probability=probability_of(values, truth, calibration),
+        probabilities=None if calibration is None else calibration(values),
+        calibration=None if calibration is None else calibration.to_dict(),
+        left_out=dict(left_out or {}),
+    )  # fmt: skip

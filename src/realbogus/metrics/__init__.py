@@ -28,15 +28,38 @@ from .curves import (
     roc_auc,
     threshold_at_recall,
 )
+from .interval import bootstrap_interval, percentile_interval, wilson_interval
+from .probability import Reliability, brier, class_weights, expected_calibration_error, reliability
+from .resample import Resamples, resample
+from .specificity import (
+    missed_at_specificity,
+    purity_at_prevalence,
+    recall_at_specificity,
+    threshold_at_specificity,
+)
 
 __all__ = [
     "Confusion",
     "OperatingPoints",
+    "Reliability",
+    "Resamples",
     "average_precision",
+    "bootstrap_interval",
+    "brier",
+    "class_weights",
     "confusion",
+    "expected_calibration_error",
+    "missed_at_specificity",
     "operating_points",
+    "percentile_interval",
     "precision_recall_crossing",
+    "purity_at_prevalence",
     "recall_at_false_positive_rate",
+    "recall_at_specificity",
+    "reliability",
+    "resample",
     "roc_auc",
     "threshold_at_recall",
+    "threshold_at_specificity",
+    "wilson_interval",
 ]

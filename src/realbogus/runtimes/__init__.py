@@ -30,7 +30,7 @@ def default_model() -> Path:
 
 
 def load_classifier(path: Path | str, *, threads: int = 0) -> Classifier:
-    """Open a model: a `.onnx` file (needs no torch) or a folder written by `Model.save`.
+    """Open a model: a `.onnx` file (needs no torch), or a folder written by `Model.save` or `Ensemble.save`.
 
     Parameters
     ----------
@@ -42,18 +42,13 @@ def load_classifier(path: Path | str, *, threads: int = 0) -> Classifier:
     Raises
     ------
     ModelError
-        Nothing there, damaged, of another version, or a folder where torch is not installed.
+        Nothing there, damaged, of another version, or a network in torch where that is not installed.
     """
-    path = Path(path)
-    if path.is_dir():
-        try:
-            from ..model import Model
-        except ModuleNotFoundError as error:
-            raise ModelError(
-                f"{path} is a model folder, which needs torch ({error}): install realbogus[train], "
-                "or export it to one .onnx file where torch is installed"
-            ) from error
-        return Model.load(path)
     from .onnx import OnnxClassifier
 
-    return OnnxClassifier(path, threads=threads)
+    path = Path(path)
+    if not path.is_dir():
+        return OnnxClassifier(path, threads=threads)
+    from ..ensemble import open_folder
+
+    return open_folder(path, open_file=lambda member: OnnxClassifier(member, threads=threads))

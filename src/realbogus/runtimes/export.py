@@ -13,6 +13,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
+from ..architectures import reparameterise
 from ..errors import OutputError, ParityError
 from ..model import Model
 from ..scoring import channel_indices
@@ -97,7 +98,8 @@ def parity(model: Model, other: OnnxClassifier, stamps: StampSet | None = None) 
 
 def _to_bytes(model: Model) -> bytes:
     prepare = model.card.preprocess
-    network = model.network.eval()
+    # the branches that only training has are summed into one: the file holds the plain network
+    network = reparameterise(model.network.eval())
     example = torch.zeros(2, len(prepare.planes), prepare.size, prepare.size, device=model.device)
     buffer = io.BytesIO()
     with warnings.catch_warnings():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import onnxruntime as ort
 from numpy.typing import ArrayLike, NDArray
 
 from ..classifier import Card
-from ..errors import ModelError
+from ..errors import ModelError, OutputError
 from ..scoring import score_stamps
 
 __all__ = ["CARD_KEY", "OnnxClassifier"]
@@ -35,6 +36,9 @@ class OnnxClassifier:
         The file is missing or damaged, carries no card of ours, or its network does not fit
         the card.
     """
+
+    #: An ensemble saves it as one file that ends so.
+    suffix = ".onnx"
 
     def __init__(self, source: Path | str | bytes, *, threads: int = 0) -> None:
         name = "the ONNX model" if isinstance(source, bytes) else str(source)
@@ -63,6 +67,7 @@ class OnnxClassifier:
             shapes = [list(entry.shape) for entry in inputs]
             raise ModelError(f"{name} takes {shapes}, but its card prepares planes of {want}: it is not our export")
         self._input = inputs[0].name
+        self._contents = contents
 
     @property
     def card(self) -> Card:
@@ -91,3 +96,21 @@ class OnnxClassifier:
             The stamps do not fit the card, or hold non-finite pixels.
         """
         return score_stamps(self._card, self.logits, pixels, noise=noise, fwhm=fwhm, batch=batch)
+
+    def save(self, path: Path | str) -> Path:
+        """Write the file as it was read, and return its path.
+
+        Raises
+        ------
+        OutputError
+            The file cannot be written.
+        """
+        path = Path(path)
+        part = path.with_name(path.name + ".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(self._contents)
+            os.replace(part, path)
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error}; choose a place you may write") from error
+        return path

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from ..registry import Registry
 
-__all__ = ["AUGMENTATIONS", "Augmentation", "augment"]
+__all__ = ["AUGMENTATIONS", "Augmentation", "augment", "mix"]
 
 #: `(planes, probability, generator) -> planes`
 Augmentation = Callable[[Tensor, float, torch.Generator], Tensor]
@@ -104,6 +104,39 @@ def brightness(planes: Tensor, probability: float, generator: torch.Generator) -
     """Multiply by 80 to 120 per cent."""
     chosen = _chance(planes, probability, generator)
     return _where(chosen, planes * _uniform(planes, generator)[:, None, None, None], planes)
+
+
+def mix(
+    planes: Tensor, labels: Tensor, weights: Tensor, share: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mix every stamp of a batch with another one, and their labels alike (mixup; Zhang et al. 2018).
+
+    Parameters
+    ----------
+    planes : Tensor, shape (N, P, S, S)
+        A batch, on the generator's device.
+    labels, weights : Tensor, shape (N,)
+        Of its stamps.
+    share : float
+        In 0 to 1; the larger of it and its complement is what stays of each stamp.
+    generator : torch.Generator
+        Source of the pairs.
+
+    Returns
+    -------
+    tuple of Tensor
+        Planes, labels (now between 0 and 1) and weights, mixed.
+
+    Examples
+    --------
+    >>> planes, labels = torch.zeros(2, 1, 1, 1), torch.tensor([0.0, 1.0])
+    >>> mix(planes, labels, torch.ones(2), 0.25, torch.Generator().manual_seed(1))[1].tolist()
+    [0.25, 0.75]
+    """
+    share = max(share, 1 - share)
+    other = torch.randperm(len(planes), generator=generator, device=planes.device)
+    planes = torch.lerp(planes[other], planes, share)
+    return planes, torch.lerp(labels[other], labels, share), torch.lerp(weights[other], weights, share)
 
 
 def _chance(planes: Tensor, probability: float, generator: torch.Generator) -> Tensor:

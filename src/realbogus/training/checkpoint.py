@@ -105,12 +105,18 @@ def tensors_of_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     }
 
 
+@torch.no_grad()
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Put back what `tensors_of_optimizer` took."""
     whole = optimizer.state_dict()
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     entries: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer."):
             _, number, name = key.split(".", 2)
+            parameter = parameters[int(number)]
+            if value.shape == parameter.shape:
+                # in the order of the parameter in memory: fused optimizers go through both side by side
+                value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
             entries.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": entries, "param_groups": whole["param_groups"]})

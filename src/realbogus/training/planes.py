@@ -1,9 +1,11 @@
-"""Stamps made ready once: the network's planes of all rows, held in memory."""
+"""Stamps made ready once: the network's planes of all rows, in memory or in a mapped file."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,19 +14,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..config import TrainingConfig
-from ..errors import InputError
+from ..errors import InputError, OutputError
 from ..preprocess import Preprocess
 from ..scoring import channel_indices
 from ..stamps import StampSet
 
-__all__ = ["fingerprint", "labelled_rows", "prepare_planes"]
+__all__ = ["fingerprint", "labelled_rows", "open_planes", "prepare_planes"]
 
 _BATCH = 2048
 _HALF_MAX = 65504.0
 
 
 def labelled_rows(stamps: StampSet, rows: NDArray[np.int64] | None, what: str) -> NDArray[np.int64]:
-    """Return the rows that are labelled real or bogus; those to ignore or unlabelled are left out.
+    """Return the rows that are labelled real or bogus and usable; all others are left out.
+
+    A stamp is not usable where the catalogue's column `usable` says so: too little of it is on the frame.
 
     Parameters
     ----------
@@ -43,15 +47,18 @@ def labelled_rows(stamps: StampSet, rows: NDArray[np.int64] | None, what: str) -
     chosen = np.arange(len(stamps)) if rows is None else np.asarray(rows, dtype=np.int64)
     if len(chosen) and not 0 <= int(chosen.min()) <= int(chosen.max()) < len(stamps):
         raise InputError(f"{what} rows run from {chosen.min()} to {chosen.max()}, but there are {len(stamps)} stamps")
-    labels = stamps.labels[chosen]
-    real, bogus = int((labels == 1).sum()), int((labels == 0).sum())
+    judged = np.isin(stamps.labels, (0, 1))
+    if "usable" in stamps.catalogue.colnames:
+        judged &= np.ma.filled(np.ma.asarray(stamps.catalogue["usable"]), False).astype(bool)
+    kept: NDArray[np.int64] = chosen[judged[chosen]]
+    real = int((stamps.labels[kept] == 1).sum())
+    bogus = len(kept) - real
     if not (real and bogus):
         raise InputError(
             f"the {what} stamps hold {real} real and {bogus} bogus of {len(chosen)}: "
             "both classes are needed; label more stamps (column `label`) or split them otherwise"
         )
-    usable: NDArray[np.int64] = chosen[(labels == 0) | (labels == 1)]
-    return usable
+    return kept
 
 
 def prepare_planes(
@@ -60,6 +67,7 @@ def prepare_planes(
     preprocess: Preprocess,
     config: TrainingConfig,
     rng: np.random.Generator | None,
+    path: Path | None = None,
 ) -> Tensor:
     """Preprocess rows once, or `variants` times with jittered PSF size and noise.
 
@@ -75,30 +83,74 @@ def prepare_planes(
         `variants`, `fwhm_jitter`, `noise_jitter`.
     rng : numpy.random.Generator or None
         Source of the jitter; None prepares one version without jitter.
+    path : path, optional
+        File (`.npy`) to write the planes to and to map them from; memory where absent.
 
     Returns
     -------
     Tensor of float16, shape (V, N, P, S, S)
         Half precision: asinh-stretched pixels stay below 20 and far above its smallest step.
+
+    Raises
+    ------
+    InputError
+        The stamps lack a channel, or hold NaN or infinite pixels; the message names the stamps.
+    OutputError
+        The file cannot be written.
     """
     channels = channel_indices(stamps.channels, preprocess.channels)
     jitter = rng is not None and (config.fwhm_jitter > 0 or config.noise_jitter > 0)
     variants = config.variants if jitter else 1
     shape = (variants, len(rows), len(preprocess.planes), preprocess.size, preprocess.size)
-    planes = torch.empty(shape, dtype=torch.float16)
     noise, fwhm = stamps.noise[rows], stamps.fwhm[rows]
     sizes = np.tile(fwhm, (variants, 1))
     sigmas = np.tile(noise, (variants, 1))
     if jitter and rng is not None:
         sizes *= np.exp(config.fwhm_jitter * rng.standard_normal(sizes.shape, dtype=np.float32))
         sigmas *= np.exp(config.noise_jitter * rng.standard_normal(sigmas.shape, dtype=np.float32))
+    part_file = None if path is None else path.with_name(path.name + ".part")
+    planes = _empty(part_file, shape)
     for start in range(0, len(rows), _BATCH):
         part = slice(start, start + _BATCH)
         pixels = stamps.pixels[rows[part]][:, channels]
+        _refuse_nan(stamps, rows[part], pixels)
         for variant in range(variants):
             ready = preprocess(pixels, noise=sigmas[variant, part], fwhm=sizes[variant, part])
-            planes[variant, part] = torch.from_numpy(np.clip(ready, -_HALF_MAX, _HALF_MAX))
-    return planes
+            planes[variant, part] = np.clip(ready, -_HALF_MAX, _HALF_MAX)
+    if path is None or part_file is None:
+        return torch.from_numpy(planes)
+    os.replace(part_file, path)
+    return open_planes(path)
+
+
+def open_planes(path: Path) -> Tensor:
+    """Map the planes that `prepare_planes` wrote to a file."""
+    # copy on write: torch knows no arrays that may only be read, and nobody writes here
+    return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))
+
+
+def _empty(path: Path | None, shape: tuple[int, ...]) -> NDArray[np.float16]:
+    if path is None:
+        return np.empty(shape, dtype=np.float16)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mapped: NDArray[np.float16] = np.lib.format.open_memmap(path, "w+", np.float16, shape)
+        with path.open("r+b") as file:  # a full disk is an error here, and a killed process later
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        raise OutputError(f"cannot write the prepared planes {path}: {error}; choose a folder you may write") from error
+    return mapped
+
+
+def _refuse_nan(stamps: StampSet, rows: NDArray[np.int64], pixels: NDArray[np.float32]) -> None:
+    bad = ~np.isfinite(pixels).all(axis=(1, 2, 3))
+    if bad.any():
+        names = ", ".join(str(name) for name in stamps.catalogue["id"][rows[bad][:5]])
+        more = ", ..." if bad.sum() > 5 else ""
+        raise InputError(
+            f"stamps hold NaN or infinite pixels: {names}{more}; cut them with `realbogus cut`, which fills such "
+            "pixels, or leave them out (column `usable` False)"
+        )
 
 
 def fingerprint(stamps: StampSet, rows: NDArray[np.int64]) -> dict[str, Any]:

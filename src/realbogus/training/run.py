@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import itertools
 import json
 import math
 import time
@@ -15,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -23,18 +23,19 @@ from ..config import Config
 from ..errors import ConfigError, ModelError
 from ..metrics import confusion, roc_auc
 from ..model import Model
-from ..preprocess import Preprocess
 from ..scoring import sigmoid
-from ..stamps import StampSet
-from .augment import augment
+from .augment import augment, mix
 from .balance import BALANCES
 from .checkpoint import Checkpoint, restore_optimizer, tensors_of_optimizer
-from .hardware import autocast
+from .convolution import small_maps
 from .loss import weighted_loss
-from .planes import prepare_planes
+from .part import Part, cuts
 from .schedule import SCHEDULES
 
-__all__ = ["Part", "Progress", "Run", "make_part"]
+__all__ = ["Progress", "Run", "check_identity", "follow", "identity"]
+
+#: Keys of the configuration that change how a run is done, not what comes out.
+_HARDWARE = ("device", "devices", "threads", "compile", "data", "tensorboard")
 
 
 @dataclass(frozen=True)
@@ -58,28 +59,11 @@ class Progress:
     row: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True)
-class Part:
-    """Rows that are trained on or validated against.
-
-    Parameters
-    ----------
-    planes : Tensor of float16, shape (V, M, P, S, S)
-        V versions of the M stamps that occur.
-    position : Tensor of int64, shape (N,)
-        Which of the M stamps each row is.
-    labels, weights : Tensor of float32, shape (N,)
-        One entry a row.
-    """
-
-    planes: Tensor
-    position: Tensor
-    labels: Tensor
-    weights: Tensor
-
-
 class Run:
     """The state of one run between epochs.
+
+    Every process of a run holds the same state and the whole data; of each batch it takes its
+    share, so that the batch stays as large as the recipe says however many there are.
 
     Parameters
     ----------
@@ -87,19 +71,18 @@ class Run:
         The recipe.
     seed : int
         Of all its randomness.
-    model : Model
-        The network to train, with random weights.
     card : Card
-        What the finished model will carry.
+        What the finished model will carry; it names the network.
+    fabric : Fabric
+        The device, the precision and the other processes.
     """
 
-    def __init__(self, config: Config, seed: int, model: Model, card: Card) -> None:
-        self.config, self.seed, self.model, self.card = config, seed, model, card
+    def __init__(self, config: Config, seed: int, card: Card, fabric: Fabric) -> None:
+        self.config, self.seed, self.card, self.fabric = config, seed, card, fabric
         self.recipe = config.training
-        same = {key: value for key, value in card.config["training"].items() if key not in ("device", "threads")}
-        facts = {"config": {**card.config, "training": same}, "data": card.data}
-        self.identity = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-        self.network = model.network
+        self.identity = identity(card)
+        self.model = Model.create(card, seed=seed, device=fabric.device)
+        self.network = self.model.network
         self.average = copy.deepcopy(self.network) if self.recipe.ema > 0 else None
         self.best: dict[str, Tensor] = {}
         self.optimizer = torch.optim.AdamW(
@@ -107,40 +90,56 @@ class Run:
             lr=self.recipe.lr,
             betas=self.recipe.betas,
             weight_decay=self.recipe.weight_decay,
+            fused=True,
         )
         self.schedule = SCHEDULES.resolve(self.recipe.schedule)
         self.balance = BALANCES.resolve(self.recipe.balance)
+        module: Any = torch.compile(self.network) if self.recipe.compile else self.network
+        self.forward, self._stepper = fabric.setup(module, self.optimizer)
         self.history: list[dict[str, Any]] = []
         self.epoch = self.batches = 0
 
     def one_epoch(self, part: Part, check: Part | None, progress: Callable[[Progress], None] | None) -> dict[str, Any]:
         """Train once through the data, validate, and add a row to the history."""
         started = time.perf_counter()
+        rank, count, device = self.fabric.global_rank, self.fabric.world_size, self.fabric.device
         rng = np.random.default_rng([self.seed, self.epoch + 1])
-        generator = torch.Generator(self.model.device).manual_seed(int(rng.integers(2**62)))
-        torch.manual_seed(int(rng.integers(2**62)))  # dropout has no other source
+        generator = torch.Generator(device).manual_seed(_own(int(rng.integers(2**62)), rank))
+        torch.manual_seed(_own(int(rng.integers(2**62)), rank))  # dropout has no other source
         order = self.balance(part.labels.cpu().numpy().astype(np.int64), self.recipe, rng)
         variants = rng.integers(part.planes.shape[0], size=len(order))
-        cuts = _cuts(len(order), self.recipe.batch_size)
-        self.batches = len(cuts)
-        self.network.train()
-        losses, logits = [], []
-        for number, (start, stop) in enumerate(cuts):
-            lr = self.schedule(self.epoch * len(cuts) + number, len(cuts), self.recipe)
-            chosen = torch.from_numpy(order[start:stop]).to(part.position.device)
-            planes = _batch(part, chosen, torch.from_numpy(variants[start:stop]), self.model.device)
+        batches = list(cuts(len(order), self.recipe.batch_size, 2 * count))
+        shares = rng.beta(self.recipe.mixup, self.recipe.mixup, len(batches)) if self.recipe.mixup > 0 else None
+        self.batches = len(batches)
+        self.forward.train()
+        loss_sum = torch.zeros((), device=device)
+        logits = torch.zeros(len(order), device=device)
+        for number, (start, stop) in enumerate(batches):
+            step = self.epoch * len(batches) + number
+            lr = self.schedule(step, len(batches), self.recipe)
+            whole = torch.from_numpy(order[start:stop]).to(device)
+            chosen = whole[rank::count]
+            planes = part.batch(chosen, torch.from_numpy(variants[start:stop][rank::count]))
             planes = augment(planes, self.recipe.augment, self.recipe.augment_probability, generator)
-            loss, out = self._step(planes, part.labels[chosen], part.weights[chosen], lr)
-            losses.append(loss * (stop - start))
-            logits.append(out)
+            labels, weights = part.labels[chosen], part.weights[chosen]
+            # DDP averages over the processes what must be summed over the batch
+            scale = count * weights.sum() / part.weights[whole].sum().clamp_min(1e-12) if count > 1 else None
+            if shares is not None:
+                planes, labels, weights = mix(planes, labels, weights, float(shares[number]), generator)
+            loss, out = self._step(planes, labels, weights, lr, scale)
+            if self.average is not None:
+                follow(self.average, self.network, self.recipe.ema, step + 1)
+            loss_sum += loss * (stop - start)
+            logits[start:stop][rank::count] = out
             if progress is not None:
-                progress(Progress(self.epoch + 1, self.recipe.epochs, number + 1, len(cuts)))
+                progress(Progress(self.epoch + 1, self.recipe.epochs, number + 1, len(batches)))
         self.epoch += 1
-        shown = part.labels.cpu().numpy()[order]
-        total = float(torch.stack(losses).sum()) / len(order)
+        self._agree()
+        total = float(self._reduced(loss_sum, "mean")) / len(order)
         if not math.isfinite(total):
             raise ModelError(f"training diverged: the loss of epoch {self.epoch} is {total}; lower training.lr")
-        row = {"epoch": self.epoch, "lr": lr, **_facts("train", total, torch.cat(logits), shown)}
+        shown = part.labels.cpu().numpy()[order]
+        row = {"epoch": self.epoch, "lr": lr, **_facts("train", total, self._reduced(logits, "sum"), shown)}
         if check is not None:
             row |= self._validate(check)
             best = min((past["valid_loss"] for past in self.history), default=math.inf)
@@ -150,48 +149,54 @@ class Run:
         self.history.append(row)
         return row
 
-    def _step(self, planes: Tensor, labels: Tensor, weights: Tensor, lr: float) -> tuple[Tensor, Tensor]:
+    def _step(
+        self, planes: Tensor, labels: Tensor, weights: Tensor, lr: float, scale: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        with autocast(self.model.device, self.recipe.precision):
-            out = cast(Tensor, self.network(planes.contiguous(memory_format=torch.channels_last)))
+        planes = planes.contiguous(memory_format=torch.channels_last)
+        quick = small_maps(self.fabric.device.type == "cpu" and not self.recipe.compile)
+        if self.recipe.compile and len(planes) != self.recipe.batch_size and self.fabric.world_size == 1:
+            with self.fabric.autocast():  # to compile again for an epoch's last batch would not pay
+                out = cast(Tensor, self.network(planes))
+        else:
+            with quick:
+                out = cast(Tensor, self.forward(planes))
         logits = out.float().reshape(-1)
         loss = weighted_loss(logits, labels, weights, self.recipe)
+        if scale is not None:
+            loss = loss * scale
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        self.fabric.backward(loss)
         if self.recipe.gradient_clip > 0:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.gradient_clip)
-        self.optimizer.step()
-        if self.average is not None:
-            self._follow(self.average)
+        self._stepper.step()
         return loss.detach(), logits.detach()
-
-    @torch.no_grad()
-    def _follow(self, average: nn.Module) -> None:
-        # A young average forgets faster, so that it does not stay at the random start.
-        steps = next(iter(self.optimizer.state.values()))["step"].item()
-        decay = min(self.recipe.ema, (1 + steps) / (10 + steps))
-        now = self.network.state_dict()
-        for name, value in average.state_dict().items():
-            if value.is_floating_point():
-                value.lerp_(now[name], 1 - decay)
-            else:
-                value.copy_(now[name])
 
     def _validate(self, check: Part) -> dict[str, Any]:
         network = self._kept().eval()
-        logits, losses = [], []
+        rank, count, device = self.fabric.global_rank, self.fabric.world_size, self.fabric.device
+        logits = torch.zeros(len(check), device=device)
         with torch.inference_mode():
-            for start, stop in _cuts(len(check.labels), 4 * self.recipe.batch_size):
-                chosen = torch.arange(start, stop, device=check.position.device)
-                planes = _batch(check, chosen, torch.zeros(stop - start, dtype=torch.int64), self.model.device)
-                planes = planes.contiguous(memory_format=torch.channels_last)
-                out = cast(Tensor, network(planes)).float().reshape(-1)
-                loss = weighted_loss(out, check.labels[start:stop], check.weights[start:stop], self.recipe)
-                losses.append(loss * (stop - start))
-                logits.append(out)
-        total = float(torch.stack(losses).sum()) / len(check.labels)
-        return _facts("valid", total, torch.cat(logits), check.labels.cpu().numpy())
+            for start, stop in cuts(len(check), 4 * self.recipe.batch_size, count):
+                chosen = torch.arange(start, stop, device=device)[rank::count]
+                planes = check.batch(chosen, torch.zeros(len(chosen), dtype=torch.int64))
+                out = cast(Tensor, network(planes.contiguous(memory_format=torch.channels_last)))
+                logits[start:stop][rank::count] = out.float().reshape(-1)
+        logits = self._reduced(logits, "sum")
+        loss = float(weighted_loss(logits, check.labels, check.weights, self.recipe))
+        return _facts("valid", loss, logits, check.labels.cpu().numpy())
+
+    def _reduced(self, shares: Tensor, how: str) -> Tensor:
+        """Sum or mean over the processes; each has zero where another has a value."""
+        return cast(Tensor, self.fabric.all_reduce(shares, reduce_op=how))
+
+    def _agree(self) -> None:
+        """Take the first process's running means: each has seen its own stamps, and one of them is written."""
+        if self.fabric.world_size > 1:
+            for network in (self.network, self.average):
+                for value in () if network is None else network.buffers():
+                    torch.distributed.broadcast(value, 0)
 
     def _kept(self) -> nn.Module:
         kept: nn.Module = self.network if self.average is None else self.average
@@ -206,19 +211,14 @@ class Run:
         tensors |= tensors_of_optimizer(self.optimizer)
         return Checkpoint(self.epoch, self.identity, self.history, tensors)
 
-    def restore(self, before: Checkpoint, folder: Path | None) -> None:
+    def restore(self, before: Checkpoint) -> None:
         """Go back to a checkpoint."""
-        if before.identity != self.identity:
-            raise ConfigError(
-                f"{folder} holds the checkpoint of a run with another configuration, seed or data: "
-                "choose another folder, or train with resume=False"
-            )
         self.network.load_state_dict(_under("network.", before.tensors))
         if self.average is not None:
             self.average.load_state_dict(_under("average.", before.tensors))
-        self.best = {name: value.to(self.model.device) for name, value in _under("best.", before.tensors).items()}
+        self.best = {name: value.to(self.fabric.device) for name, value in _under("best.", before.tensors).items()}
         restore_optimizer(self.optimizer, before.tensors)
-        self.history, self.epoch = before.history, before.epoch
+        self.history, self.epoch = list(before.history), before.epoch
 
     def finished(self) -> Model:
         """Return the model with the weights that are kept."""
@@ -229,39 +229,59 @@ class Run:
             row = min(self.history, key=lambda past: float(past["valid_loss"]))
         metrics = {key: value for key, value in row.items() if key != "seconds"}
         card = replace(self.card, metrics={"training": metrics})
-        return Model(network, card, device=self.model.device)
+        return Model(network, card, device=self.fabric.device)
 
 
-def make_part(
-    stamps: StampSet,
-    rows: NDArray[np.int64],
-    weights: NDArray[np.float32],
-    preprocess: Preprocess,
-    config: Config,
-    rng: np.random.Generator | None,
-    device: torch.device,
-) -> Part:
-    """Preprocess the rows that occur, once each, and lay out what a batch is made of."""
-    unique, position = np.unique(rows, return_inverse=True)
-    planes = prepare_planes(stamps, unique, preprocess, config.training, rng)
-    if device.type == "cuda" and planes.nbytes < torch.cuda.mem_get_info(device)[0] // 2:
-        planes = planes.to(device)
-    labels = torch.from_numpy(stamps.labels[rows].astype(np.float32)).to(device)
-    return Part(planes, torch.from_numpy(position).to(device), labels, torch.from_numpy(weights[rows]).to(device))
+def identity(card: Card) -> str:
+    """Hash of what decides a run: configuration, data and seed. The hardware does not belong to it."""
+    same = {key: value for key, value in card.config["training"].items() if key not in _HARDWARE}
+    facts = {"config": {**card.config, "training": same}, "data": card.data}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _batch(part: Part, chosen: Tensor, variants: Tensor, device: torch.device) -> Tensor:
-    where = part.planes.device
-    planes = part.planes[variants.to(where), part.position[chosen].to(where)]
-    return planes.to(device, torch.float32)
+def check_identity(before: Checkpoint, card: Card, folder: Path | None) -> None:
+    """Refuse a checkpoint of another run.
+
+    Raises
+    ------
+    ConfigError
+        Configuration, seed or data differ.
+    """
+    if before.identity != identity(card):
+        raise ConfigError(
+            f"{folder} holds the checkpoint of a run with another configuration, seed or data: "
+            "choose another folder, or train with resume=False"
+        )
 
 
-def _cuts(count: int, batch: int) -> list[tuple[int, int]]:
-    # A last batch of one has no variance to normalise by, so it joins the one before.
-    edges = [*range(0, count, batch), count]
-    if len(edges) > 2 and edges[-1] - edges[-2] == 1:
-        del edges[-2]
-    return list(itertools.pairwise(edges))
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, decay: float, steps: int) -> None:
+    """Move averaged weights towards a network's: the share `decay` of them stays (exponential average).
+
+    A young average forgets faster, so that it does not stay at the random start.
+
+    Parameters
+    ----------
+    average, network : torch.nn.Module
+        Of one architecture.
+    decay : float
+        In 0 to 1.
+    steps : int
+        Steps of the optimizer so far; the decay is at most (1 + steps) / (10 + steps).
+    """
+    now = network.state_dict()
+    pairs = [(value, now[name]) for name, value in average.state_dict().items()]
+    floats = [pair for pair in pairs if pair[0].is_floating_point()]
+    share = 1 - min(decay, (1 + steps) / (10 + steps))
+    torch._foreach_lerp_([old for old, _ in floats], [new for _, new in floats], share)
+    for old, new in pairs:
+        if not old.is_floating_point():
+            old.copy_(new)
+
+
+def _own(seed: int, rank: int) -> int:
+    """Give each process a seed; the first keeps the one it would have alone."""
+    return int(np.random.default_rng([seed, rank]).integers(2**62)) if rank else seed
 
 
 def _facts(part: str, loss: float, logits: Tensor, labels: NDArray[Any]) -> dict[str, Any]:

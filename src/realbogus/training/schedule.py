@@ -26,11 +26,17 @@ def constant(step: int, steps_per_epoch: int, config: TrainingConfig) -> float:
 def cosine(step: int, steps_per_epoch: int, config: TrainingConfig) -> float:
     """Half a cosine from `lr` to `lr_min`, one value an epoch: torch's CosineAnnealingLR (paper, table 1).
 
+    The first epoch trains at `lr`; `lr_min` is where the schedule stands after the last step. The
+    last epoch still trains a little above it, at 1.25e-7 in the paper's 100 epochs from 1e-4 to 1e-7.
+
     Examples
     --------
     >>> config = TrainingConfig(epochs=2, lr=1.0, lr_min=0.0)
     >>> [cosine(step, 2, config) for step in range(4)]
     [1.0, 1.0, 0.5, 0.5]
+    >>> paper = TrainingConfig()
+    >>> cosine(0, 700, paper), cosine(700 * paper.epochs, 700, paper)
+    (0.0001, 1e-07)
     """
     return _fall((step // steps_per_epoch) / config.epochs, config.lr, config.lr_min)
 

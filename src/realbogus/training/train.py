@@ -1,30 +1,39 @@
 """One training run: stamps and a configuration in, a `Model` out.
 
-Every epoch draws its randomness from (seed, epoch) alone, so a run that was killed goes on
-from its last whole epoch exactly as if nothing had happened.
+Devices, precision and processes are those of Lightning's Fabric. Its Trainer is not used: its
+checkpoints are pickles, and ours are data. Every epoch draws its randomness from (seed, epoch)
+alone, so a run that was killed goes on from its last whole epoch exactly as if nothing had
+happened.
 """
 
 from __future__ import annotations
 
 import contextlib
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from lightning_fabric import Fabric
 from numpy.typing import ArrayLike, NDArray
 
 from ..classifier import Card
-from ..config import Config
+from ..config import Config, TrainingConfig
 from ..errors import ConfigError, InputError
 from ..model import Model
 from ..preprocess import Preprocess
 from ..stamps import StampSet
-from .checkpoint import read_checkpoint, write_checkpoint
-from .hardware import choose_device, threads
+from .checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from .curves import curves
+from .hardware import device_count, kept_memory, threads
 from .history import write_history
+from .part import Part, make_part
 from .planes import fingerprint, labelled_rows
-from .run import Progress, Run, make_part
+from .ranks import several
+from .run import Progress, Run, check_identity
 
 __all__ = ["Progress", "train"]
 
@@ -108,29 +117,85 @@ def train(
         data=fingerprint(stamps, train_rows) | {"seed": seed},
     )
     folder = None if out is None else Path(out)
-    with threads(recipe.threads), _own_torch_randomness():
-        run = Run(config, seed, Model.create(card, seed=seed, device=choose_device(recipe.device)), card)
-        before = read_checkpoint(folder / "checkpoint") if folder and resume else None
-        if before is not None:
-            run.restore(before, folder)
-        if run.epoch < recipe.epochs:
-            every = _weights(stamps, weights)
-            jitter = np.random.default_rng([seed, 0])
-            part = make_part(stamps, train_rows, every, preprocess, config, jitter, run.model.device)
-            check = None
-            if check_rows is not None:
-                check = make_part(stamps, check_rows, every, preprocess, config, None, run.model.device)
-        while run.epoch < recipe.epochs:
+    before = read_checkpoint(folder / "checkpoint") if folder and resume else None
+    count = device_count(recipe)
+    if len(train_rows) < 2 * count:
+        raise InputError(f"{len(train_rows)} training stamps on {count} devices: each needs at least 2")
+    if before is not None:
+        check_identity(before, card, folder)
+    every, jitter = _weights(stamps, weights), np.random.default_rng([seed, 0])
+    with (
+        threads(recipe.threads),
+        kept_memory(),
+        _own_torch_randomness(),
+        _place(recipe, folder, count) as files,
+    ):
+        part = check = None
+        if before is None or before.epoch < recipe.epochs:
+            part = make_part(stamps, train_rows, every, preprocess, recipe, jitter, files and files / "train.npy")
+        else:
+            count = 1  # nothing is left to train
+        if part is not None and check_rows is not None:
+            check = make_part(stamps, check_rows, every, preprocess, recipe, None, files and files / "valid.npy")
+        job = _Job(config, seed, card, before, part, check)
+        with several(recipe, count, _follow, job) as fabric:
+            model = _lead(fabric, job, folder, progress)
+    if folder is not None:
+        model.save(folder)
+    return model
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What every process of a run must know."""
+
+    config: Config
+    seed: int
+    card: Card
+    before: Checkpoint | None
+    part: Part | None
+    check: Part | None
+
+    def start(self, fabric: Fabric) -> tuple[Run, Part | None, Part | None]:
+        run = Run(self.config, self.seed, self.card, fabric)
+        if self.before is not None:
+            run.restore(self.before)
+        part, check = (None if one is None else one.on(fabric.device) for one in (self.part, self.check))
+        return run, part, check
+
+
+def _lead(fabric: Fabric, job: _Job, folder: Path | None, progress: Callable[[Progress], None] | None) -> Model:
+    run, part, check = job.start(fabric)
+    epochs = run.recipe.epochs
+    with curves(folder if run.recipe.tensorboard else None, run.epoch) as draw:
+        while part is not None and run.epoch < epochs:
             row = run.one_epoch(part, check, progress)
             if folder is not None:
                 write_checkpoint(folder / "checkpoint", run.checkpoint())
                 write_history(folder / "history.csv", run.history)
+            draw(row)
             if progress is not None:
-                progress(Progress(run.epoch, recipe.epochs, run.batches, run.batches, row))
-        model = run.finished()
-    if folder is not None:
-        model.save(folder)
-    return model
+                progress(Progress(run.epoch, epochs, run.batches, run.batches, row))
+    return run.finished()
+
+
+def _follow(fabric: Fabric, job: _Job) -> None:
+    run, part, check = job.start(fabric)
+    while part is not None and run.epoch < run.recipe.epochs:
+        run.one_epoch(part, check, None)
+
+
+@contextlib.contextmanager
+def _place(recipe: TrainingConfig, folder: Path | None, count: int) -> Iterator[Path | None]:
+    """Make a folder for prepared planes, where they are mapped, as several processes share them; it goes afterwards."""
+    if recipe.data == "memory" and count == 1:
+        yield None
+    elif folder is None:
+        with tempfile.TemporaryDirectory(prefix="realbogus-") as name:
+            yield Path(name)
+    else:
+        yield folder / "prepared"
+        shutil.rmtree(folder / "prepared", ignore_errors=True)
 
 
 def _weights(stamps: StampSet, weights: ArrayLike | None) -> NDArray[np.float32]:

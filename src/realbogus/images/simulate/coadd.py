@@ -68,6 +68,7 @@ def make_coadd(
     *,
     gone: Callable[[Epoch], tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.floating]]],
     claimed: bool = True,
+    depth: int | None = None,
 ) -> Coadd:
     """Expose, align and combine members as the product does, or as somebody else would.
 
@@ -84,17 +85,22 @@ def make_coadd(
         Epoch -> (x, y, flux) on the detector of sources that have vanished since.
     claimed : bool
         Whether headers name the saturation level.
+    depth : int, optional
+        So many frames, every one exposed, carefully aligned, clipped and whole, as the product does
+        it; where absent 1 to 30 are drawn, and how careful somebody was.
 
     Raises
     ------
     FrameError
         Too few stars to measure the reference.
     """
-    depth = int(rng.choice([1, 2, 3, 5, 9, 16, 30]))
-    shown = min(depth, _RENDERED)
+    careful = depth is not None
+    if depth is None:
+        depth = int(rng.choice([1, 2, 3, 5, 9, 16, 30]))
+    shown = depth if careful else min(depth, _RENDERED)
     share = depth / shown
-    error = float(rng.choice([0.03, 0.08, 0.15]))
-    order = int(rng.choice([1, 3, 3, 3, 3, 5]))
+    error = 0.06 if careful else float(rng.choice([0.03, 0.08, 0.15]))
+    order = 3 if careful else int(rng.choice([1, 3, 3, 3, 3, 5]))
     height, width = world.shape
     exposures: list[Exposure] = []
     values: list[NDArray[np.float32]] = []
@@ -125,11 +131,12 @@ def make_coadd(
         pointings.append(epoch.pointing)
         light.append(epoch.transparency)
     state = np.stack(states)
-    _cut_footprints(state, rng)
-    least = 1 if shown < 3 or rng.random() < 0.4 else 2
+    if not careful:
+        _cut_footprints(state, rng)
+    least = 2 if careful else 1 if shown < 3 or rng.random() < 0.4 else 2
     combined = combine_rows(np.stack(values), state, layers, least)
     pixels, there = combined.pixels, np.rint(combined.coverage * share)
-    if rng.random() < 0.2:  # somebody else's reference: no clipping, no bad-pixel map
+    if not careful and rng.random() < 0.2:  # somebody else's reference: no clipping, no bad-pixel map
         stack = np.where(state == 1, np.nan, np.stack(values))
         empty = (state == 1).all(0)
         stack[:, empty] = 0

@@ -108,17 +108,22 @@ class Detector:
 
 def add_cosmic_rays(
     image: NDArray[np.float32], hits: int, charge: tuple[float, float], rng: np.random.Generator
-) -> None:
+) -> NDArray[np.int64]:
     """Add `hits` particles in place: straight tracks, wriggling ones, single pixels, small blobs.
+
+    Returns the flat index of the pixels that were struck, of a blob its middle.
 
     The blobs (2-5 px) are charge that spread before it was collected; on an undersampled camera
     they are the hardest bogus of all.
     """
     height, width = image.shape
+    struck: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
     for _ in range(hits):
         x, y = rng.uniform(3, width - 4), rng.uniform(3, height - 4)
         total = charge[0] * 10 ** rng.normal(0, charge[1])
         kind = rng.random()
+        if kind < 0.45:
+            struck.append(np.array([int(y) * width + int(x)]))
         if kind < 0.15:
             image[int(y), int(x)] += total
         elif kind < 0.45:
@@ -135,6 +140,8 @@ def add_cosmic_rays(
             ok = (px >= 0) & (py >= 0) & (px < width) & (py < height)
             step = (total / 2 * rng.uniform(0.5, 1.5, 2 * length)).astype(np.float32)
             np.add.at(image, (py[ok], px[ok]), step[ok])
+            struck.append(py[ok] * width + px[ok])
+    return np.concatenate(struck)
 
 
 def _spill(image: NDArray[np.float32], well: float) -> None:
@@ -186,7 +193,12 @@ def _row_noise(detector: Detector, rng: np.random.Generator) -> NDArray[np.float
 
 
 def read_out(
-    image: NDArray[np.float32], detector: Detector, rng: np.random.Generator, depth: float = 1.0
+    image: NDArray[np.float32],
+    detector: Detector,
+    rng: np.random.Generator,
+    depth: float = 1.0,
+    *,
+    struck: list[NDArray[np.int64]] | None = None,
 ) -> NDArray[np.float32]:
     """Turn collected light (e-, sky and throughput included) into ADU; `image` is used up.
 
@@ -203,6 +215,8 @@ def read_out(
         The only randomness.
     depth : float
         Number of frames that this one stands for: the noise variance is divided by it.
+    struck : list, optional
+        Receives the flat index of the pixels that cosmic rays struck: the truth of this readout.
 
     Returns
     -------
@@ -218,7 +232,9 @@ def read_out(
     """
     _defects(image, detector, rng)
     hits = int(rng.poisson(detector.cosmic_rate)) if detector.cosmic_rate else 0
-    add_cosmic_rays(image, hits, detector.cosmic_charge, rng)
+    tracks = add_cosmic_rays(image, hits, detector.cosmic_charge, rng)
+    if struck is not None:
+        struck.append(tracks)
     width = detector.shape[1]
     index, extra = detector.noisy
     order = np.argsort(index)

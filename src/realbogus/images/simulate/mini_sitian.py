@@ -32,11 +32,11 @@ def _magnitudes(n: int, bright: float, faint: float, slope: float, rng: np.rando
     return np.asarray(np.log10(low + rng.random(n) * (high - low)) / slope)
 
 
-def _scene(rng: np.random.Generator, shape: tuple[int, int], margin: float) -> Scene:
+def _scene(rng: np.random.Generator, shape: tuple[int, int], margin: float, crowding: tuple[float, float]) -> Scene:
     height, width = shape[0] + 2 * margin, shape[1] + 2 * margin
     area = height * width * (SCALE / 3600) ** 2
-    crowding = np.exp(rng.uniform(np.log(0.6), np.log(4.0))) if max(shape) < 1000 else 1.0
-    n = max(80, int(area * STARS_PER_DEG2 * crowding * 10 ** (SLOPE * (FAINTEST - 20.5))))
+    crowded = np.exp(rng.uniform(*np.log(crowding))) if max(shape) < 1000 else 1.0
+    n = max(80, int(area * STARS_PER_DEG2 * crowded * 10 ** (SLOPE * (FAINTEST - 20.5))))
     magnitude = _magnitudes(n, 8.0, FAINTEST, SLOPE, rng)
     bright = min(n, max(24, int(20 * area / 0.01)))  # a field nobody would pick has no stars to align on
     magnitude[:bright] = np.minimum(magnitude[:bright], rng.uniform(14.2, 16.8, bright))
@@ -135,7 +135,13 @@ def _epoch(rng: np.random.Generator, shape: tuple[int, int], dither: float, crop
     )  # fmt: skip
 
 
-def mini_sitian(rng: np.random.Generator, shape: tuple[int, int], *, dither: float = 12.0) -> World:
+def mini_sitian(
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    *,
+    dither: float = 12.0,
+    crowding: tuple[float, float] = (0.6, 4.0),
+) -> World:
     """Draw a field as Mini-SiTian sees it.
 
     Parameters
@@ -146,6 +152,8 @@ def mini_sitian(rng: np.random.Generator, shape: tuple[int, int], *, dither: flo
         (H, W); the full camera is 6388 x 9576, smaller ones are its middle.
     dither : float
         Largest shift per axis, pixels.
+    crowding : (float, float)
+        Range of the density of stars of a small section, in units of the whole camera's mean field.
 
     Returns
     -------
@@ -159,7 +167,7 @@ def mini_sitian(rng: np.random.Generator, shape: tuple[int, int], *, dither: flo
         ghost_above=10 ** (0.4 * (ZERO_POINT - 9.5)),
     )  # fmt: skip
     return World(
-        "mini-sitian", shape, _scene(rng, shape, margin), _detector(rng, shape),
+        "mini-sitian", shape, _scene(rng, shape, margin, crowding), _detector(rng, shape),
         lambda r: _epoch(r, shape, dither, crop), SCALE, EXPOSURE_S, float(ZERO_POINT),
         str(rng.choice(["g", "r", "i"])), halo,
     )  # fmt: skip

@@ -34,6 +34,8 @@ class Epoch:
         Uneven transparency.
     dispersion : (float, float)
         Shift (dx, dy) in pixels per unit of star colour.
+    colour_term : float
+        Relative change of the flux per unit of star colour (airmass, filters that differ).
     jitter : float
         Relative scatter of each star's flux (scintillation, flat field).
     wobble : float
@@ -57,6 +59,7 @@ class Epoch:
     trails: tuple[NDArray[np.float64], ...] = ()
     ghosts: tuple[tuple[float, float, float, float], ...] = ()
     poor: bool = False
+    colour_term: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,8 @@ class Exposure:
         The PSF.
     noise : float
         Sigma of a blank pixel in the frame's middle, electrons.
+    struck : ndarray of int
+        Flat index of the pixels that cosmic rays struck.
     """
 
     pixels: NDArray[np.float32]
@@ -134,6 +139,7 @@ class Exposure:
     flux: NDArray[np.float64]
     kernels: Kernels
     noise: float
+    struck: NDArray[np.int64]
 
 
 def blank_noise(world: World, epoch: Epoch, depth: float = 1.0) -> float:
@@ -180,6 +186,8 @@ def expose(
     if epoch.wobble:
         x, y = x + rng.normal(0, epoch.wobble, len(x)), y + rng.normal(0, epoch.wobble, len(y))
     light = (scene.flux if flux is None else flux) * epoch.transparency * epoch.clouds.at(x, y)
+    if epoch.colour_term:
+        light = light * (1 + epoch.colour_term * scene.colour)
     if epoch.jitter:
         light = light * (1 + rng.normal(0, epoch.jitter, len(x)))
     floor = 0.03 * noise
@@ -204,7 +212,9 @@ def expose(
                 band[:, piece[0]] += piece[1]
         band *= world.detector.throughput(rows)
         np.clip(band, 0, None, out=band)
-    return Exposure(read_out(image, world.detector, rng, depth), x, y, light, kernels, noise)
+    struck: list[NDArray[np.int64]] = []
+    pixels = read_out(image, world.detector, rng, depth, struck=struck)
+    return Exposure(pixels, x, y, light, kernels, noise, np.concatenate(struck))
 
 
 def _scatter(

@@ -1,0 +1,329 @@
+"""The noun `Ensemble`: several classifiers and a soft vote.
+
+On disk it is a folder, `card.json` and the members under `members/`: a folder for each
+`Model` or `Ensemble`, a file for each `.onnx`. torch is loaded only where a member needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, cast, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .calibration import Calibration
+from .classifier import Card, Classifier
+from .errors import InputError, ModelError, OutputError
+from .scoring import channel_indices, per_stamp
+
+__all__ = ["ENSEMBLE", "Ensemble", "is_ensemble", "member_path", "open_folder"]
+
+#: What stands in an ensemble's card for the architecture.
+ENSEMBLE = "ensemble"
+_CARD = "card.json"
+_BATCH = 4096
+
+
+@runtime_checkable
+class _Savable(Protocol):
+    """What a member must be able to do so that the ensemble can be saved."""
+
+    def save(self, path: Path) -> Path: ...
+
+
+class Ensemble:
+    """Several classifiers; a score is the mean of theirs (soft vote; paper, section 3). A `Classifier`.
+
+    The members prepare stamps each in its own way. The ensemble's card tells what it takes:
+    its channels are all that any member needs, its planes all that any member sees.
+
+    Parameters
+    ----------
+    members : sequence of Classifier
+        At least one.
+    card : Card
+        Its `architecture_options["calibrated"]` says whether the members' scores become
+        probabilities by their cards' calibrations before they are averaged.
+
+    Raises
+    ------
+    ModelError
+        No members, a member whose channels the card does not name, or one without a
+        calibration where it needs one.
+
+    Examples
+    --------
+    >>> from realbogus.model import Model
+    >>> members = [Model.create(Card(name="toy", architecture="compact"), seed=seed) for seed in (1, 2)]
+    >>> ensemble = Ensemble.of(members, name="two")
+    >>> stamps = np.zeros((3, 1, 64, 64), "float32")
+    >>> one, two = (member.predict(stamps, noise=2.0, fwhm=3.0) for member in members)
+    >>> bool(np.allclose(ensemble.predict(stamps, noise=2.0, fwhm=3.0), (one + two) / 2))
+    True
+    """
+
+    def __init__(self, members: Sequence[Classifier], card: Card) -> None:
+        if not members:
+            raise ModelError("an ensemble of no members: hand in at least one classifier")
+        self._members = tuple(members)
+        self._card = card
+        self._calibrations: list[Calibration | None] = [None] * len(members)
+        if card.architecture_options.get("calibrated", False):
+            self._calibrations = [_calibration(member.card) for member in members]
+        try:
+            self._channels = [channel_indices(card.channels, member.card.channels) for member in members]
+        except InputError as error:
+            raise ModelError(f"the ensemble {card.name!r} does not hand its members what they need: {error}") from error
+
+    @classmethod
+    def of(
+        cls,
+        members: Sequence[Classifier],
+        *,
+        name: str = "ensemble",
+        threshold: float = 0.5,
+        calibrated: bool = False,
+    ) -> Ensemble:
+        """Put classifiers together under a card made from theirs.
+
+        Parameters
+        ----------
+        members : sequence of Classifier
+            At least one.
+        name : str
+            Of the ensemble.
+        threshold : float
+            `score >= threshold` is real.
+        calibrated : bool
+            Whether each member's scores go through its card's calibration before the mean.
+
+        Raises
+        ------
+        ModelError
+            No members, or one without a calibration where `calibrated` asks for it.
+        """
+        if not members:
+            raise ModelError("an ensemble of no members: hand in at least one classifier")
+        cards = [member.card for member in members]
+        takes = replace(
+            cards[0].preprocess,
+            planes=_union(card.preprocess.planes for card in cards),
+            channels=_union(card.channels for card in cards),
+            size=max(card.preprocess.size for card in cards),
+        )
+        card = Card(
+            name=name,
+            architecture=ENSEMBLE,
+            architecture_options={"members": _places(members), "calibrated": calibrated},
+            preprocess=takes,
+            threshold=threshold,
+            data={"members": [dict(card.data) for card in cards]},
+        )
+        return cls(members, card)
+
+    @property
+    def card(self) -> Card:
+        """What the ensemble is."""
+        return self._card
+
+    @property
+    def members(self) -> tuple[Classifier, ...]:
+        """Who votes, in order."""
+        return self._members
+
+    def with_card(self, card: Card) -> Ensemble:
+        """Return the same members under another card (another threshold, say)."""
+        return type(self)(self._members, card)
+
+    def with_threshold(self, threshold: float) -> Ensemble:
+        """Return the same members with another threshold in the ensemble's card."""
+        return self.with_card(self._card.with_threshold(threshold))
+
+    def predict(
+        self, pixels: ArrayLike, *, noise: ArrayLike | None = None, fwhm: ArrayLike | None = None
+    ) -> NDArray[np.float32]:
+        """Score stamps; see `Classifier` for the arguments.
+
+        Raises
+        ------
+        InputError
+            The stamps do not fit the card, or hold non-finite pixels.
+        """
+        stamps = np.asanyarray(pixels)
+        if stamps.ndim != 4 or stamps.shape[1] != len(self._card.channels):
+            raise InputError(
+                f"stamps have shape {stamps.shape}, expected (N, {len(self._card.channels)}, S, S) "
+                f"for the channels {self._card.channels}"
+            )
+        sigma, size = per_stamp("noise", noise, len(stamps)), per_stamp("fwhm", fwhm, len(stamps))
+        scores = np.empty(len(stamps), dtype=np.float32)
+        for start in range(0, len(stamps), _BATCH):  # stamps may lie on disk: a part at a time in memory
+            rows = slice(start, start + _BATCH)
+            part = np.asarray(stamps[rows])
+            facts = {"noise": None if sigma is None else sigma[rows], "fwhm": None if size is None else size[rows]}
+            total = np.zeros(len(part), dtype=np.float64)
+            for member, channels, calibrate in zip(self._members, self._channels, self._calibrations, strict=True):
+                votes = member.predict(part[:, channels], **facts)
+                total += votes if calibrate is None else calibrate(votes)
+            scores[rows] = total / len(self._members)
+        return scores
+
+    def save(self, folder: Path | str) -> Path:
+        """Write the ensemble as a folder, each member within it, and return the folder.
+
+        The card is written last and an old one removed first: a folder with a card is whole.
+
+        Raises
+        ------
+        OutputError
+            The folder cannot be written.
+        ModelError
+            A member cannot be saved.
+        """
+        folder = Path(folder)
+        card = replace(
+            self._card,
+            architecture=ENSEMBLE,
+            architecture_options={**self._card.architecture_options, "members": _places(self._members)},
+        )
+        try:
+            (folder / "members").mkdir(parents=True, exist_ok=True)
+            (folder / _CARD).unlink(missing_ok=True)
+            for member, place in zip(self._members, card.architecture_options["members"], strict=True):
+                if not isinstance(member, _Savable):
+                    raise ModelError(f"the member {member.card.name!r} is a {type(member).__name__}, which has no save")
+                member.save(folder / place)
+            part = folder / (_CARD + ".part")
+            part.write_text(card.to_json() + "\n", encoding="utf-8")
+            os.replace(part, folder / _CARD)
+        except OSError as error:
+            raise OutputError(
+                f"cannot write the ensemble to {folder}: {error}; choose a folder you may write"
+            ) from error
+        return folder
+
+    @classmethod
+    def load(
+        cls, folder: Path | str, *, device: Any = "cpu", open_file: Callable[[Path], Classifier] | None = None
+    ) -> Ensemble:
+        """Read a folder written by `save`.
+
+        Parameters
+        ----------
+        folder : path
+            The folder.
+        device : str or torch.device
+            Where the members that are networks in torch run.
+        open_file : callable, optional
+            Opens a member that is a file. `runtimes.load_classifier` opens `.onnx` so; without
+            it such a member is an error.
+
+        Raises
+        ------
+        ModelError
+            The folder is missing or damaged, its card is no ensemble's or of another version, a
+            member is missing or lies outside the folder.
+        """
+        folder = Path(folder)
+        card = _card_of(folder)
+        if card.architecture != ENSEMBLE:
+            raise ModelError(f"{folder} holds one model ({card.architecture}), no ensemble: open it with Model.load")
+        names = card.architecture_options.get("members")
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+            raise ModelError(f"the card of {folder} names no members ({names!r}): the file is damaged, copy it again")
+        members = []
+        for name in names:
+            path = _inside(folder, name)
+            if path.is_dir():
+                members.append(open_folder(path, device=device, open_file=open_file))
+            elif open_file is not None:
+                members.append(open_file(path))
+            else:
+                raise ModelError(f"the member {path} is a file: open the ensemble with runtimes.load_classifier")
+        return cls(members, card)
+
+
+def open_folder(
+    folder: Path | str, *, device: Any = "cpu", open_file: Callable[[Path], Classifier] | None = None
+) -> Classifier:
+    """Open the `Model` or `Ensemble` that a folder holds; arguments as `Ensemble.load` has them.
+
+    Raises
+    ------
+    ModelError
+        Nothing there, damaged, of another version, or it needs torch, which is not installed.
+    """
+    if is_ensemble(folder):
+        return Ensemble.load(folder, device=device, open_file=open_file)
+    try:
+        from .model import Model
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"{folder} is a model folder, which needs torch ({error}): install realbogus[train], "
+            "or export it to one .onnx file where torch is installed"
+        ) from error
+    return Model.load(folder, device=device)
+
+
+def is_ensemble(folder: Path | str) -> bool:
+    """Whether a folder holds an ensemble rather than one model, or nothing.
+
+    Raises
+    ------
+    ModelError
+        Its card is damaged or of another version.
+    """
+    return (Path(folder) / _CARD).is_file() and _card_of(Path(folder)).architecture == ENSEMBLE
+
+
+def member_path(place: int, name: str, suffix: str = "") -> Path:
+    """Where in an ensemble's folder the member of a place and name lies.
+
+    Examples
+    --------
+    >>> member_path(1, "resnet18 (paper)", ".onnx").as_posix()
+    'members/01-resnet18-paper.onnx'
+    """
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "member"
+    return Path("members") / f"{place:02d}-{plain}{suffix}"
+
+
+def _places(members: Sequence[Classifier]) -> list[str]:
+    suffixes = [cast(str, getattr(member, "suffix", "")) for member in members]
+    return [member_path(k, m.card.name, suffixes[k]).as_posix() for k, m in enumerate(members)]
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """Where a member lies; what leaves the ensemble's folder is not followed."""
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()) or path.resolve() == folder.resolve():
+        raise ModelError(f"the card of {folder} names the member {name!r}, which lies outside it: it is not opened")
+    if not path.exists():
+        raise ModelError(f"the ensemble {folder} lacks its member {name!r}: copy the whole folder again")
+    return path
+
+
+def _card_of(folder: Path) -> Card:
+    try:
+        text = (folder / _CARD).read_bytes()
+    except OSError as error:
+        raise ModelError(f"{folder} is no ensemble ({error}); expected a folder with {_CARD} and members/") from error
+    return Card.from_json(text)
+
+
+def _calibration(card: Card) -> Calibration:
+    if card.calibration is None:
+        raise ModelError(
+            f"the member {card.name!r} has no calibration in its card: fit one (fit_calibration), "
+            "or put the ensemble together with calibrated=False"
+        )
+    return Calibration.from_dict(card.calibration)
+
+
+def _union(lists: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for names in lists for name in names))

@@ -1,0 +1,59 @@
+"""From an `Ensemble` of networks in torch to one of ONNX files, which needs no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..classifier import Classifier
+from ..ensemble import Ensemble, member_path
+from ..errors import ModelError
+from ..model import Model
+from .export import export_onnx
+from .onnx import OnnxClassifier
+
+__all__ = ["export_ensemble"]
+
+
+def export_ensemble(ensemble: Ensemble, folder: Path | str, *, tolerance: float = 1e-4) -> Path:
+    """Write an ensemble with every network as one ONNX file, checked against it.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+        Its members may be models, ONNX files and ensembles.
+    folder : path
+        The folder to write.
+    tolerance : float
+        Largest difference of two scores of a member that is let pass.
+
+    Returns
+    -------
+    Path
+        The folder, which `load_classifier` opens.
+
+    Raises
+    ------
+    ParityError
+        An export does not reproduce its member.
+    OutputError
+        The folder cannot be written.
+    ModelError
+        A member is of a kind that cannot be exported.
+    """
+    return _exported(ensemble, Path(folder), tolerance).save(folder)
+
+
+def _exported(ensemble: Ensemble, folder: Path, tolerance: float) -> Ensemble:
+    members: list[Classifier] = []
+    for place, member in enumerate(ensemble.members):
+        path = folder / member_path(place, member.card.name)
+        if isinstance(member, Model):
+            file = path.with_name(path.name + OnnxClassifier.suffix)
+            members.append(OnnxClassifier(export_onnx(member, file, tolerance=tolerance)))
+        elif isinstance(member, Ensemble):
+            members.append(_exported(member, path, tolerance))
+        elif isinstance(member, OnnxClassifier):
+            members.append(member)
+        else:
+            raise ModelError(f"the member {member.card.name!r} is a {type(member).__name__}, which has no export")
+    return Ensemble(members, ensemble.card)

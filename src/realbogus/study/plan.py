@@ -1,0 +1,259 @@
+"""What a study is to do: its scale, networks, recipes and seed, resolved to the last value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..config import Config, load_config, with_overrides
+from ..errors import ConfigError
+from ..registry import Registry
+from . import paper
+from .artefact import plain
+
+__all__ = ["BEST_RECIPE", "EFFORTS", "Effort", "Network", "Plan", "plan_study"]
+
+#: The better recipe that is shipped; `configs/best.toml` is the same text.
+BEST_RECIPE = Path(__file__).with_name("best.toml")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much training and resampling a scale affords.
+
+    Parameters
+    ----------
+    epochs : int
+        Of each of the thirteen networks and of the bagged ones (paper: 100).
+    screen_epochs : int
+        Of the screening network, which has few stamps to learn from and a quick schedule.
+    best_epochs : int
+        Of the better recipe: as many as take the computing time of the paper's trio.
+    batch_size : int
+        Of the paper's recipe (256). A scale of a few hundred stamps takes smaller batches,
+        or an epoch would be two steps.
+    draws : int
+        Bootstrap draws of an interval.
+    """
+
+    epochs: int
+    screen_epochs: int
+    best_epochs: int
+    batch_size: int = 256
+    draws: int = 1000
+
+
+EFFORTS: Registry[Effort] = Registry("scale")
+EFFORTS.register("smoke")(Effort(epochs=1, screen_epochs=4, best_epochs=4, batch_size=32, draws=200))
+EFFORTS.register("small")(Effort(epochs=3, screen_epochs=6, best_epochs=12))
+EFFORTS.register("paper")(Effort(epochs=100, screen_epochs=6, best_epochs=400))
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of the study.
+
+    Parameters
+    ----------
+    name : str
+        What it is called in files and tables.
+    architecture : str
+        Name in the table of architectures; `name` where empty.
+    options : mapping
+        Options of its builder.
+
+    Examples
+    --------
+    >>> Network("resnet18").builder, Network("resnet18").title
+    ('resnet18', 'ResNet18')
+    """
+
+    name: str
+    architecture: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def builder(self) -> str:
+        """Name in the table of architectures."""
+        return self.architecture or self.name
+
+    @property
+    def title(self) -> str:
+        """What tables call it: the paper's name where it has one."""
+        return paper.title_of(self.name)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides the tables of a study.
+
+    Parameters
+    ----------
+    scale : str
+        Of the benchmark data; the name of handed-in stamps otherwise.
+    networks : tuple of Network
+        Trained under `recipe` on the split per stamp (Table 2).
+    trio : tuple of Network
+        Bagged on both splits (Table 3).
+    recipe : Config
+        Of the networks and the bag; its model is replaced by each network's.
+    screen : Config
+        Of the screening network.
+    best : Config or None
+        The better recipe; without it there is nothing to compare.
+    best_members : int
+        So many networks of it vote, each from a seed of its own.
+    best_hard : bool
+        Whether it learns from the training side's hard bogus too. They are labelled data like any
+        other; the paper's recipe goes without, as the paper did.
+    fractions : tuple of 3 floats
+        Training, validation, test.
+    bands : tuple of 2 floats
+        Screening scores below the first are kept, above the second are hard.
+    hand_picked : int
+        Bogus that the screening network learns from; 0 is as many as there are reals (the paper
+        took 3,000 of each).
+    calibration : str
+        Method by which a member's scores become probabilities. `beta` has three numbers, which a few
+        dozen reals of the validation side can give; isotonic steps would tie scores and lose order.
+    operational : int
+        Stamps of the operational sample (figure 7).
+    draws : int
+        Bootstrap draws of an interval.
+    seed : int
+        Of all randomness.
+    """
+
+    scale: str
+    networks: tuple[Network, ...]
+    trio: tuple[Network, ...]
+    recipe: Config
+    screen: Config
+    best: Config | None = None
+    best_members: int = 1
+    best_hard: bool = True
+    fractions: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    bands: tuple[float, float] = (0.2, 0.9)
+    hand_picked: int = 0
+    calibration: str = "beta"
+    operational: int = 5000
+    draws: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.networks or not self.trio:
+            raise ConfigError("a study of no networks: name at least one")
+        for what, members in (("networks", self.networks), ("bagged networks", self.trio)):
+            names = [network.name for network in members]
+            if len(set(names)) != len(names):
+                raise ConfigError(f"{what} {', '.join(names)}: each can be named once")
+        if not 0 <= self.bands[0] < self.bands[1] <= 1:
+            raise ConfigError(f"bands {self.bands}: give two scores in 0 to 1, the lower first")
+        for name in ("best_members", "operational", "draws"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it must be at least 1")
+        if self.seed < 0:
+            raise ConfigError(f"seed {self.seed}: give a whole number, 0 or more")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `summary.json` keeps them."""
+        values: dict[str, Any] = plain(asdict(self))
+        return values
+
+
+def plan_study(
+    scale: str = "smoke",
+    *,
+    networks: Sequence[str] | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    best: Path | None = BEST_RECIPE,
+) -> Plan:
+    """Return the paper's study at a scale.
+
+    Parameters
+    ----------
+    scale : str
+        `smoke`, `small` or `paper`.
+    networks : sequence of str, optional
+        Architectures to train in place of the thirteen. Bagged are those of the paper's trio
+        that are among them, or else the first three.
+    epochs : int, optional
+        In place of the scale's; those of the better recipe change in proportion.
+    seed : int
+        Of all randomness.
+    best : Path or None
+        File of the better recipe; it is left out where there is no such file.
+
+    Raises
+    ------
+    UnknownNameError
+        No such scale.
+    ConfigError
+        Impossible values, or a recipe that cannot be read.
+
+    Examples
+    --------
+    >>> plan = plan_study("paper", networks=["compact", "resnet18"])
+    >>> [network.name for network in plan.trio], plan.recipe.training.epochs
+    (['resnet18'], 100)
+    """
+    effort = EFFORTS.resolve(scale)
+    names = tuple(paper.NETWORKS if networks is None else dict.fromkeys(networks))
+    trio = tuple(name for name in paper.TRIO if name in names) or names[:3]
+    times = effort.epochs if epochs is None else epochs
+    if times < 1:
+        raise ConfigError(f"epochs {times}: give at least 1")
+    # one thread a network: then the results do not depend on how many are trained at a time
+    recipe = with_overrides(
+        Config(),
+        {"seed": seed, "training.epochs": times, "training.batch_size": effort.batch_size, "training.threads": 1},
+    )
+    better = None
+    if best is not None and best.exists():
+        overrides = {
+            "seed": seed,
+            "training.epochs": max(1, round(effort.best_epochs * times / effort.epochs)),
+            "training.threads": 1,
+        }
+        better = load_config(best, overrides=overrides)
+        if effort.batch_size < better.training.batch_size:
+            better = with_overrides(better, {"training.batch_size": effort.batch_size})
+    return Plan(
+        scale=scale,
+        networks=tuple(Network(name) for name in names),
+        trio=tuple(Network(name) for name in trio),
+        recipe=recipe,
+        screen=_screen_recipe(effort, seed),
+        best=better,
+        draws=effort.draws,
+        seed=seed,
+    )
+
+
+def _screen_recipe(effort: Effort, seed: int) -> Config:
+    """Return the recipe of VGGNet13, with which the benchmark's difficulty was anchored.
+
+    A few hundred or thousand stamps, half of each class, want few and large steps.
+    """
+    return with_overrides(
+        Config(),
+        {
+            "seed": seed,
+            "model.name": "screen",
+            "model.architecture": "vgg13",
+            "training.epochs": effort.screen_epochs,
+            "training.batch_size": min(32, effort.batch_size),
+            "training.schedule": "one_cycle",
+            "training.warmup": 0.3,
+            "training.lr": 1e-3,
+            "training.loss": "bce",
+            "training.balance": "balanced",
+            "training.augment": ["symmetry"],
+            "training.augment_probability": 1.0,
+            # alone at work, whatever the number of jobs
+            "training.threads": 2,
+        },
+    )

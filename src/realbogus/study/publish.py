@@ -1,0 +1,83 @@
+"""The last stage: tables, figures, report and summary, each file whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..evaluation.canvas import save_figure, svg
+from ..stamps import StampSet
+from .artefact import plain, write_whole
+from .figures import FIGURES, study_figures
+from .page import write_page
+from .results import Results
+from .tables import study_tables
+
+__all__ = ["publish"]
+
+
+def publish(
+    results: Results,
+    stamps: StampSet,
+    facts: dict[str, Any],
+    clock: dict[str, float],
+    *,
+    progress: Callable[[int, int], None],
+) -> Path:
+    """Write `tables/`, `tables.md`, `figures/`, `report.html` and last `summary.json`.
+
+    They follow from the scores alone and are made anew every time.
+
+    Parameters
+    ----------
+    results : Results
+        What was trained.
+    stamps : StampSet
+        For the pictures.
+    facts : dict
+        For the summary.
+    clock : dict
+        Seconds of the stages of this call; those of this stage are added.
+    progress : callable
+        Called with (done, of).
+
+    Returns
+    -------
+    Path
+        The report.
+    """
+    out, started = results.out, time.perf_counter()
+    steps = 2 + len(FIGURES)
+    tables = study_tables(results, stamps)
+    for name, table in tables.items():
+        table.save(out / "tables" / name)
+    text = "\n".join(f"## {name}\n\n{table.to_markdown()}" for name, table in tables.items())
+    write_whole(out / "tables.md", lambda path: path.write_text(text, encoding="utf-8"))
+    progress(1, steps)
+    drawn: list[tuple[str, str, str]] = []
+    for number, (name, axes, caption) in enumerate(study_figures(results, stamps), start=1):
+        save_figure(axes, out / "figures" / name)
+        drawn.append((name, svg(axes, name), caption))
+        progress(1 + number, steps)
+    clock["tables and figures"] = time.perf_counter() - started
+    trained = [outcome.facts for outcome in results.outcomes.values() if outcome.facts is not None]
+    summary = plain(
+        facts
+        | {
+            "seconds": {
+                "data": facts["data"]["seconds"],
+                "screen": facts["screen"]["seconds"],
+                "networks, training, one after the other": sum(it["train_seconds"] for it in trained),
+                "networks, scoring, one after the other": sum(it["score_seconds"] for it in trained),
+                "this call": clock,
+            }
+        }
+    )
+    report = write_page(out / "report.html", tables=tables, figures=drawn, summary=summary)
+    written = json.dumps(summary, indent=1, allow_nan=False) + "\n"
+    write_whole(out / "summary.json", lambda path: path.write_text(written, encoding="utf-8"))
+    progress(steps, steps)
+    return report

@@ -1,0 +1,165 @@
+"""Stages four, five and eight: which networks are trained on what, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+
+from .. import __version__
+from ..config import Config
+from ..config.schema import ModelConfig
+from ..tables import read_parquet
+from .artefact import facts_of, fingerprint
+from .engine import Engine, Failure
+from .jobs import TrainJob, train_and_score
+from .plan import Network, Plan
+from .splits import split_path
+
+__all__ = ["Outcome", "carry_out", "outcome_scores", "plan_runs", "runs_fingerprint"]
+
+#: Stamps/s of training on two cores, measured; it only decides who goes first.
+_SPEED = {
+    "compact": 1500, "resnet18": 120, "resnet34": 60, "resnet50": 45, "efficientnet_b0": 100, "efficientnet_b1": 60,
+    "efficientnet_b2": 55, "densenet121": 60, "densenet169": 45, "vgg11": 20, "vgg13": 14, "vit_tiny": 50,
+    "repvgg_a0": 110, "shufflenetv2_x0_5": 400, "unireplknet_a": 70,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one network.
+
+    Parameters
+    ----------
+    job : TrainJob
+        What was to be done.
+    facts : dict or None
+        Of training and scoring; None where it failed.
+    reason : str
+        Why it failed.
+    """
+
+    job: TrainJob
+    facts: dict[str, Any] | None
+    reason: str = ""
+
+
+def plan_runs(out: Path, plan: Plan, splits: str) -> dict[str, TrainJob]:
+    """Return every training of the study by its key, the most important first.
+
+    Keys are `single/NAME` (Table 2), `bag-stamp/NAME` and `bag-field/NAME` (Table 3),
+    `best/NUMBER`. The bag and the single networks of its kind come first, then the slow ones
+    among the others, so that processes end together.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the study.
+    plan : Plan
+        Networks and recipes.
+    splits : str
+        Fingerprint of the splits.
+    """
+    trio = {network.name for network in plan.trio}
+    runs: list[tuple[bool, float, TrainJob]] = []
+
+    def add(group: str, name: str, split: str, config: Config, *, bag: bool = False, hard: bool = False) -> None:
+        key = f"{group}/{name}"
+        result = config.to_dict()
+        for where in ("device", "devices", "threads", "data", "tensorboard"):
+            result["training"].pop(where, None)  # where it runs decides nothing
+        inputs = {"splits": splits, "split": split, "config": result, "bootstrap": bag, "hard": hard,
+                  "version": __version__}  # fmt: skip
+        job = TrainJob(
+            key, out / "runs" / group / name, out / "data" / "stamps", split_path(out, split), config, bag, hard, inputs
+        )
+        cost = config.training.epochs / _SPEED.get(config.model.architecture, 60)
+        runs.append((group == "single" and name not in trio, -cost, job))
+
+    for network in plan.trio:
+        for split in ("field", "stamp"):
+            add(f"bag-{split}", network.name, split, _config(plan, network, f"bag-{split}-{network.name}"), bag=True)
+    if plan.best is not None:
+        for number in range(plan.best_members):
+            config = replace(plan.best, seed=plan.best.seed + number)
+            add("best", f"{number:02d}", "field", config, hard=plan.best_hard)
+    for network in plan.networks:
+        add("single", network.name, "stamp", _config(plan, network, network.name))
+    return {job.key: job for _, _, job in sorted(runs, key=lambda run: run[:2])}
+
+
+def _config(plan: Plan, network: Network, name: str) -> Config:
+    model = ModelConfig(
+        name=name,
+        architecture=network.builder,
+        options={**plan.recipe.model.options, **network.options},
+        views=plan.recipe.model.views,
+        threshold=plan.recipe.model.threshold,
+    )
+    return replace(plan.recipe, model=model)
+
+
+def carry_out(
+    runs: dict[str, TrainJob],
+    *,
+    engine: Engine,
+    jobs: int,
+    progress: Callable[[str, int, int], None],
+) -> dict[str, Outcome]:
+    """Train what is not trained yet; a network that fails is one outcome with a reason.
+
+    Parameters
+    ----------
+    runs : dict of str to TrainJob
+        By key, the most important first.
+    engine, jobs
+        Who trains, and how many at a time.
+    progress : callable
+        Called with ("networks", done, of), and with (key, done, of) for each at work.
+    """
+    outcomes = {
+        key: Outcome(job, facts) for key, job in runs.items() if (facts := facts_of(job.folder, job.inputs)) is not None
+    }
+    left: Sequence[TrainJob] = [job for key, job in runs.items() if key not in outcomes]
+    progress("networks", len(outcomes), len(runs))
+    ended: set[int] = set()
+
+    def report(number: int, done: int, of: int) -> None:
+        if of:
+            progress(left[number].key, done, of)
+            return
+        ended.add(number)
+        progress(left[number].key, 1, 1)
+        progress("networks", len(runs) - len(left) + len(ended), len(runs))
+
+    results = engine(train_and_score, left, jobs, report) if left else []
+    for job, result in zip(left, results, strict=True):
+        failed = isinstance(result, Failure)
+        outcomes[job.key] = Outcome(job, None if failed else result, result.reason if failed else "")
+    progress("networks", len(runs), len(runs))
+    return {key: outcomes[key] for key in runs}
+
+
+def outcome_scores(outcome: Outcome) -> Table:
+    """Return what a network said of the validation and test sides.
+
+    Returns
+    -------
+    Table
+        `row`, `id`, `label`, `side`, `hard` and `score`, in the order of the rows.
+    """
+    parts = read_parquet(outcome.job.split)
+    scores = read_parquet(outcome.job.folder / "scores.parquet")
+    table = parts[np.asarray(scores["row"], dtype=np.int64)]
+    table["score"] = np.asarray(scores["score"], dtype=np.float32)
+    return table
+
+
+def runs_fingerprint(outcomes: dict[str, Outcome]) -> str:
+    """Name of all that was trained, and of what failed."""
+    return fingerprint({key: [fingerprint(it.job.inputs), it.reason] for key, it in outcomes.items()})

@@ -1,0 +1,172 @@
+"""The tables of the study, each a `ResultTable`: Table 2, Table 3, and what the paper could not say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from astropy.table import Table
+
+from ..evaluation.tables import Cell, Column, Measured, ResultTable
+from ..stamps import StampSet
+from . import paper
+from .comparisons import best_and_paper, breakdowns, calibration, crossing, leakage
+from .measures import SPECIFICITY, Measures
+from .results import Results, tested
+from .splits import SPLITS
+from .votes import combinations
+
+__all__ = ["TABLES", "study_tables"]
+
+_PERCENT = {"specificity": "specificity %", "recall": "recall %", "precision": "precision %", "f1": "F1 %"}
+_AT = f"{100 * SPECIFICITY:g} %"
+_MEASURED = [*(Column(head, ".2f", 100) for head in _PERCENT.values()), Column("AUC", ".4f"),
+             Column(f"missed at {_AT}", ".0f")]  # fmt: skip
+_PRINTED = [*(Column(f"paper {head}", ".2f") for head in _PERCENT.values()), Column("paper AUC", ".4f")]
+_MILLION = 1e6
+
+
+def table_2(results: Results, *, hard: bool = False) -> ResultTable:
+    """Every network under the paper's recipe on the split per stamp, best AUC first, beside the paper's row."""
+    rows: list[list[Cell]] = []
+    failed: list[list[Cell]] = []
+    for network in results.plan.networks:
+        printed = paper.TABLE_2.get(network.name)
+        title = [network.title]
+        theirs = _printed(printed)
+        reason = results.reason(f"single/{network.name}")
+        if reason:
+            failed.append([*title, None, None, *[None] * len(_MEASURED), *theirs, f"failed: {reason}"])
+            continue
+        facts = results.outcomes[f"single/{network.name}"].facts or {}
+        measures = _measured(results, results.singles[network.name], f"single {network.name}", hard=hard)
+        counts: list[Cell] = [facts["parameters"] / _MILLION, printed.parameters_million if printed else None]
+        rows.append([*title, *counts, *_cells(measures), *theirs, ""])
+    rows.sort(key=lambda row: -_value(row[3 + len(_PERCENT)]))
+    columns = [Column("network"), Column("parameters, M", ".1f"), Column("paper M (1000 classes)", ".1f"),
+               *_MEASURED, *_PRINTED, Column("note")]  # fmt: skip
+    caption = (
+        f"Table 2: networks under the paper's recipe ({results.plan.recipe.training.epochs} epochs, the paper's 100), "
+        f"split per stamp, threshold 0.5, {_sizes(results, 'stamp', hard)}. 95 % bootstrap intervals."
+    )
+    return _without_empty_notes(ResultTable(columns, [*rows, *failed], caption))
+
+
+def table_3(results: Results, *, split: str = "stamp", hard: bool = False) -> ResultTable:
+    """Every combination of the bagged members, raw and calibrated votes, beside the paper's row."""
+    rows: list[list[Cell]] = []
+    bag = results.bags.get(split)
+    if bag is not None:
+        inside = tested(bag.rows, hard=hard)
+        labels = np.asarray(bag.rows["label"])[inside]
+        titles = {network.name: network.title for network in results.plan.trio}
+        for chosen in combinations([network.name for network in results.members(split)]):
+            theirs = _printed(paper.TABLE_3.get(frozenset(chosen)))
+            for calibrated in (False, True):
+                votes = bag.vote(chosen, calibrated=calibrated)[inside]
+                kind = "calibrated" if calibrated else "raw"
+                measures = results.measure(votes, labels, f"bag {split} {'+'.join(chosen)} {kind} {hard}")
+                printed = [None] * len(theirs) if calibrated else theirs
+                rows.append([" + ".join(titles[name] for name in chosen), kind, *_cells(measures), *printed, ""])
+    for network in results.plan.trio:
+        reason = results.reason(f"bag-{split}/{network.name}")
+        if reason:
+            rows.append([network.title, "", *[None] * (len(_MEASURED) + len(_PRINTED)), f"failed: {reason}"])
+    columns = [Column("members"), Column("votes"), *_MEASURED, *_PRINTED, Column("note")]
+    caption = (
+        f"Table 3: bagged networks, split {SPLITS[split].title}, threshold 0.5, {_sizes(results, split, hard)}. "
+        "95 % bootstrap intervals. The paper's rows: its split per stamp, without its hard set."
+    )
+    return _without_empty_notes(ResultTable(columns, rows, caption))
+
+
+def screening(results: Results) -> ResultTable:
+    """Bands of the screening score beside the paper's."""
+    bands = results.screen["bands"]
+    names = {"keep": "below 0.2: kept", "review": "0.2 to 0.9: reviewed", "hard": "above 0.9: the hard set"}
+    low, high = (f"{edge:g}" for edge in results.plan.bands)
+    rows: list[list[Cell]] = [
+        [names[name].replace("0.2", low).replace("0.9", high), it["count"], it["share"], it["paper_share"]]
+        for name, it in bands.items()
+    ]
+    columns = [Column("band"), Column("bogus", "d"), Column("share %", ".2f", 100), Column("paper %", ".2f", 100)]
+    caption = (
+        f"Screening of {results.screen['raw_bogus']} raw bogus; accuracy on what the screening network learned from "
+        f"{100 * results.screen['accuracy']:.1f} % (paper: 97 %). People kept 9,007 of the 9,994 reviewed; "
+        "here the truth says that all are bogus, and all are kept."
+    )
+    return ResultTable(columns, rows, caption)
+
+
+def computing(results: Results) -> ResultTable:
+    """Seconds of training and scoring; the only table that another run gives other numbers."""
+    rows: list[list[Cell]] = []
+    for key, outcome in results.outcomes.items():
+        facts = outcome.facts
+        if facts is None:
+            continue
+        core_seconds = facts["train_seconds"] * facts["threads"]
+        shown = facts["train_stamps"] * facts["epochs"] / max(facts["train_seconds"], 1e-9)
+        rows.append([key, facts["epochs"], facts["train_stamps"], facts["threads"], facts["device"],
+                     facts["train_seconds"], core_seconds, shown, facts["score_seconds"]])  # fmt: skip
+    for title, prefix in (("all: paper's bag by field", "bag-field/"), ("all: best", "best/")):
+        of = [row for row in rows if str(row[0]).startswith(prefix)]
+        if of:
+            total = [sum(_value(row[column]) for row in of) for column in (5, 6, 8)]
+            rows.append([title, None, None, None, "", total[0], total[1], None, total[2]])
+    columns = [Column("network"), Column("epochs", "d"), Column("stamps", "d"), Column("threads", "d"),
+               Column("device"), Column("training s", ".0f"), Column("core seconds", ".0f"),
+               Column("stamps/s, before repetition", ".0f"), Column("scoring s", ".0f")]  # fmt: skip
+    return ResultTable(columns, rows, "Computing time. These numbers are measured and change from run to run.")
+
+
+#: Every table by the name of its files.
+TABLES: dict[str, Callable[[Results], ResultTable]] = {
+    "table2": table_2,
+    "table2_hard": lambda results: table_2(results, hard=True),
+    "table3_stamp": table_3,
+    "table3_stamp_hard": lambda results: table_3(results, hard=True),
+    "table3_field": lambda results: table_3(results, split="field"),
+    "table3_field_hard": lambda results: table_3(results, split="field", hard=True),
+    "leakage": leakage,
+    "best": best_and_paper,
+    "crossing": crossing,
+    "calibration": calibration,
+    "screening": screening,
+    "computing": computing,
+}
+
+
+def study_tables(results: Results, stamps: StampSet) -> dict[str, ResultTable]:
+    """Fill every table, and break the ensemble's calls down by what the catalogue knows of the stamps."""
+    return {name: fill(results) for name, fill in TABLES.items()} | breakdowns(results, stamps)
+
+
+def _measured(results: Results, table: Table, name: str, *, hard: bool) -> Measures:
+    inside = tested(table, hard=hard)
+    return results.measure(np.asarray(table["score"])[inside], np.asarray(table["label"])[inside], f"{name} {hard}")
+
+
+def _cells(measures: Measures) -> list[Cell]:
+    return [measures.values[name] for name in (*_PERCENT, "auc", "missed")]
+
+
+def _printed(row: paper.Printed | None) -> list[Cell]:
+    return [None] * len(_PRINTED) if row is None else [row.specificity, row.recall, row.precision, row.f1, row.auc]
+
+
+def _value(cell: Cell) -> float:
+    value = cell.value if isinstance(cell, Measured) else cell
+    return float(value) if isinstance(value, (int, float)) and np.isfinite(value) else float("-inf")
+
+
+def _sizes(results: Results, split: str, hard: bool) -> str:
+    test = results.splits["counts"][split]["test"]
+    bogus = f"{test['bogus']} bogus" + (f" and {test['hard']} hard bogus" if hard else "")
+    return f"test side of {test['real']} real and {bogus}"
+
+
+def _without_empty_notes(table: ResultTable) -> ResultTable:
+    if any(row[-1] for row in table.rows):
+        return table
+    return ResultTable(table.columns[:-1], [row[:-1] for row in table.rows], table.caption)

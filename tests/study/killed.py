@@ -1,0 +1,44 @@
+"""Runs a toy study again and again, each time killed elsewhere, the last time to its end.
+
+torch is loaded once, before any of its threads; every run is a fork of this process.
+Arguments: the folder of the study, then a pattern of files for each kill.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import timm  # noqa: F401
+import torch
+from toys import make_plan, make_stamps
+
+from realbogus.study import figures
+from realbogus.study.reproduce import reproduce
+from realbogus.training import train  # noqa: F401
+
+
+def main(out: Path, patterns: list[str]) -> None:
+    torch.set_num_threads(1)
+    figures.FIGURES.clear()  # they follow from the scores, and take longer than all else here
+    stamps = make_stamps()
+    for pattern in patterns:
+        child = os.fork()
+        if not child:
+            reproduce(out, plan=make_plan(), stamps=stamps, jobs=1)
+            os._exit(7)  # it ended before it could be killed
+        while not list(out.glob(pattern)):
+            time.sleep(0.002)
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        if not os.WIFSIGNALED(status):
+            raise SystemExit(f"the study ended before {pattern} was seen")
+        print("killed at", pattern, flush=True)
+    reproduce(out, plan=make_plan(), stamps=stamps, jobs=2)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2:])

@@ -1,0 +1,101 @@
+"""Bootstraps, and a bag that can be cut off anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from realbogus.classifier import Card
+from realbogus.config import Config, with_overrides
+from realbogus.ensemble import Ensemble
+from realbogus.errors import ConfigError, InputError, UnknownNameError
+from realbogus.stamps import IGNORE, StampSet
+from realbogus.training.bag import bag, bootstrap_rows, train_member
+from realbogus.training.train import Progress
+
+QUICK = with_overrides(
+    Config(),
+    {
+        "model.architecture": "compact",
+        "model.options": {"widths": [4, 4], "hidden": 4},
+        "preprocess.size": 32,
+        "training.epochs": 2,
+        "training.batch_size": 32,
+        "training.device": "cpu",
+        "training.tensorboard": False,
+    },
+)
+ROWS = np.arange(80)
+
+
+def test_a_bootstrap_keeps_the_counts_of_both_classes() -> None:
+    labels = np.array([0] * 900 + [1] * 90 + [IGNORE] * 10)
+    rows = np.r_[100:990, 995:1000]
+    drawn = bootstrap_rows(labels, rows, np.random.default_rng(1))
+    assert np.bincount(labels[drawn]).tolist() == [800, 90]
+    assert set(drawn) <= set(rows)
+    # with replacement: of n draws from n, a share of 1 - 1/e is seen
+    assert len(np.unique(drawn)) / len(drawn) == pytest.approx(1 - np.exp(-1), abs=0.03)
+    assert np.array_equal(drawn, bootstrap_rows(labels, rows, np.random.default_rng(1)))
+    assert not np.array_equal(drawn, bootstrap_rows(labels, rows, np.random.default_rng(2)))
+
+
+def test_a_bootstrap_draws_every_row_alike() -> None:
+    counts = np.zeros(20)
+    rng = np.random.default_rng(0)
+    for _ in range(2000):
+        counts += np.bincount(bootstrap_rows([0] * 15 + [1] * 5, None, rng), minlength=20)
+    np.testing.assert_allclose(counts, 2000, rtol=0.1)
+
+
+def test_a_bootstrap_of_repeated_rows_and_of_nonsense(toy_stamps: StampSet) -> None:
+    assert set(bootstrap_rows([0, 1, 0], [0, 0, 1, 1], np.random.default_rng(0))) == {0, 1}
+    with pytest.raises(InputError, match="rows run from 0 to 3, but there are 3"):
+        bootstrap_rows([0, 1, 0], [0, 3], np.random.default_rng(0))
+    with pytest.raises(InputError, match="training stamps hold 0 real"):
+        bootstrap_rows(toy_stamps, np.flatnonzero(toy_stamps.labels == 0), np.random.default_rng(0))
+
+
+def test_a_bag_goes_on_where_it_was_cut_off(toy_stamps: StampSet, tmp_path: Path) -> None:
+    configs = [QUICK, with_overrides(QUICK, {"model.name": "other", "training.lr": 1e-3})]
+    whole = bag(toy_stamps, configs, rows=ROWS, seed=3, out=tmp_path / "whole")
+
+    class Killed(Exception):
+        pass
+
+    def kill(name: str, step: Progress) -> None:
+        if name == "01-other" and step.epoch == 2:
+            raise Killed
+
+    seen: set[tuple[str, int]] = set()
+    with pytest.raises(Killed):
+        bag(toy_stamps, configs, rows=ROWS, seed=3, out=tmp_path / "cut", progress=kill)
+    assert not (tmp_path / "cut" / "card.json").exists()
+    again = bag(
+        toy_stamps, configs, rows=ROWS, seed=3, out=tmp_path / "cut",
+        progress=lambda name, step: seen.add((name, step.epoch)),
+    )  # fmt: skip
+    assert seen == {("01-other", 2)}
+    scores = [each.predict(toy_stamps.pixels, noise=toy_stamps.noise, fwhm=toy_stamps.fwhm) for each in (whole, again)]
+    assert np.array_equal(*scores)
+    loaded = Ensemble.load(tmp_path / "cut")
+    assert [member.card.name for member in loaded.members] == ["realbogus", "other"]
+    assert np.array_equal(loaded.predict(toy_stamps.pixels, noise=toy_stamps.noise, fwhm=toy_stamps.fwhm), scores[0])
+    cards: list[Card] = [member.card for member in loaded.members]
+    assert len({card.data["seed"] for card in cards}) == len({card.data["sha256"] for card in cards}) == 2
+    alone = train_member(toy_stamps, configs[1], 1, rows=ROWS, seed=3)  # a place decides, not the neighbours
+    assert alone.card.data == cards[1].data
+
+
+def test_a_bag_of_nothing(toy_stamps: StampSet) -> None:
+    with pytest.raises(ConfigError, match="no members"):
+        bag(toy_stamps, [])
+
+    def complain(name: str, step: Progress) -> None:
+        raise AssertionError("nothing may be trained")
+
+    unknown = with_overrides(QUICK, {"model.architecture": "magic"})
+    with pytest.raises(UnknownNameError, match="known are compact"):
+        bag(toy_stamps, [QUICK, unknown], rows=ROWS, progress=complain)
