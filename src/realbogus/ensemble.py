@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,13 +27,6 @@ __all__ = ["ENSEMBLE", "Ensemble", "is_ensemble", "member_path", "open_folder"]
 ENSEMBLE = "ensemble"
 _CARD = "card.json"
 _BATCH = 4096
-
-
-@runtime_checkable
-class _Savable(Protocol):
-    """What a member must be able to do so that the ensemble can be saved."""
-
-    def save(self, path: Path) -> Path: ...
 
 
 class Ensemble:
@@ -68,9 +61,7 @@ class Ensemble:
     """
 
     def __init__(self, members: Sequence[Classifier], card: Card) -> None:
-        if not members:
-            raise ModelError("an ensemble of no members: hand in at least one classifier")
-        self._members = tuple(members)
+        self._members = _some(members)
         self._card = card
         self._calibrations: list[Calibration | None] = [None] * len(members)
         if card.architecture_options.get("calibrated", False):
@@ -93,27 +84,21 @@ class Ensemble:
 
         Parameters
         ----------
-        members : sequence of Classifier
-            At least one.
-        name : str
+        members, name, threshold
             Of the ensemble.
-        threshold : float
-            `score >= threshold` is real.
         calibrated : bool
             Whether each member's scores go through its card's calibration before the mean.
 
         Raises
         ------
         ModelError
-            No members, or one without a calibration where `calibrated` asks for it.
+            As the class raises it.
         """
-        if not members:
-            raise ModelError("an ensemble of no members: hand in at least one classifier")
-        cards = [member.card for member in members]
+        cards = [member.card for member in _some(members)]
         takes = replace(
             cards[0].preprocess,
-            planes=_union(card.preprocess.planes for card in cards),
-            channels=_union(card.channels for card in cards),
+            planes=tuple(dict.fromkeys(plane for card in cards for plane in card.preprocess.planes)),
+            channels=tuple(dict.fromkeys(channel for card in cards for channel in card.channels)),
             size=max(card.preprocess.size for card in cards),
         )
         card = Card(
@@ -195,16 +180,15 @@ class Ensemble:
             (folder / "members").mkdir(parents=True, exist_ok=True)
             (folder / _CARD).unlink(missing_ok=True)
             for member, place in zip(self._members, card.architecture_options["members"], strict=True):
-                if not isinstance(member, _Savable):
+                save = getattr(member, "save", None)
+                if save is None:
                     raise ModelError(f"the member {member.card.name!r} is a {type(member).__name__}, which has no save")
-                member.save(folder / place)
+                save(folder / place)
             part = folder / (_CARD + ".part")
             part.write_text(card.to_json() + "\n", encoding="utf-8")
             os.replace(part, folder / _CARD)
         except OSError as error:
-            raise OutputError(
-                f"cannot write the ensemble to {folder}: {error}; choose a folder you may write"
-            ) from error
+            raise OutputError(f"cannot write the ensemble {folder}: {error}; choose a folder you may write") from error
         return folder
 
     @classmethod
@@ -218,16 +202,14 @@ class Ensemble:
         folder : path
             The folder.
         device : str or torch.device
-            Where the members that are networks in torch run.
+            Where the members in torch run.
         open_file : callable, optional
-            Opens a member that is a file. `runtimes.load_classifier` opens `.onnx` so; without
-            it such a member is an error.
+            Opens a member that is a file, as `runtimes.load_classifier` does; an error without it.
 
         Raises
         ------
         ModelError
-            The folder is missing or damaged, its card is no ensemble's or of another version, a
-            member is missing or lies outside the folder.
+            The folder or a member is missing, damaged, of another version or outside the folder.
         """
         folder = Path(folder)
         card = _card_of(folder)
@@ -293,6 +275,12 @@ def member_path(place: int, name: str, suffix: str = "") -> Path:
     return Path("members") / f"{place:02d}-{plain}{suffix}"
 
 
+def _some(members: Sequence[Classifier]) -> tuple[Classifier, ...]:
+    if not members:
+        raise ModelError("an ensemble of no members: hand in at least one classifier")
+    return tuple(members)
+
+
 def _places(members: Sequence[Classifier]) -> list[str]:
     suffixes = [cast(str, getattr(member, "suffix", "")) for member in members]
     return [member_path(k, m.card.name, suffixes[k]).as_posix() for k, m in enumerate(members)]
@@ -318,12 +306,5 @@ def _card_of(folder: Path) -> Card:
 
 def _calibration(card: Card) -> Calibration:
     if card.calibration is None:
-        raise ModelError(
-            f"the member {card.name!r} has no calibration in its card: fit one (fit_calibration), "
-            "or put the ensemble together with calibrated=False"
-        )
+        raise ModelError(f"the member {card.name!r} has no calibration in its card: fit one, or set calibrated=False")
     return Calibration.from_dict(card.calibration)
-
-
-def _union(lists: Iterable[Sequence[str]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for names in lists for name in names))

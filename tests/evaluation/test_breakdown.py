@@ -46,6 +46,14 @@ def test_round_edges_hold_everything(values: np.ndarray) -> None:
         assert len(b.name) < 20
 
 
+def test_one_outlier_does_not_ruin_the_bins() -> None:
+    values = np.append(np.linspace(15, 19, 499), 40.0)
+    (part,) = break_down(np.full(500, 0.7), np.arange(500) % 2, 0.5, {"mag": values})
+    assert len(part.bins) >= 5
+    assert (part.bins[-1].name, part.bins[-1].real + part.bins[-1].bogus) == ("above 19", 2)
+    assert part.to_dict()["bins"][-1]["high"] is None
+
+
 def test_seeing_is_preferred_to_pixels() -> None:
     columns = {"fwhm": [3.0] * 5, "seeing": [2.1] * 5, "mag": [np.nan] * 5, "other": [1] * 5}
     assert [part.column for part in break_down(SCORES, LABELS, 0.5, columns)] == ["seeing"]

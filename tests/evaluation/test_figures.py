@@ -75,6 +75,14 @@ def test_the_crossing_is_where_the_metric_says() -> None:
         assert y == pytest.approx(confusion(SCORES, LABELS, x).precision)
 
 
+def test_between_two_scores_the_higher_one_counts() -> None:
+    ax = figures.precision_recall_by_threshold(figures.new_axes(), [0.2, 0.9], [0, 1], crossing=False)
+    precision = next(line for line in ax.lines if line.get_label() == "precision")
+    # a threshold of 0.5 lets only the real pass; "pre" draws the value at 0.9 from there down to 0.2
+    assert precision.get_drawstyle() == "steps-pre"
+    assert precision.get_xydata().tolist() == [[0.2, 0.5], [0.9, 1.0]]
+
+
 def test_roc_keeps_every_corner() -> None:
     ax = figures.roc_curves(figures.new_axes(), {"a": (SCORES, LABELS)})
     rate, recall = ax.lines[0].get_data()

@@ -11,9 +11,9 @@ import torch
 from torchvision.ops import sigmoid_focal_loss
 
 from realbogus.config import TrainingConfig
+from realbogus.training.average import follow
 from realbogus.training.balance import BALANCES
 from realbogus.training.loss import LOSSES, weighted_loss
-from realbogus.training.run import follow
 from realbogus.training.schedule import SCHEDULES
 
 

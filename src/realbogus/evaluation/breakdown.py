@@ -159,7 +159,9 @@ def by_value(
         inside = (numbers >= low) & ((numbers < high) | ((high == edges[-1]) & (numbers == high)))
         inside_any |= inside
         if inside.any():
-            name = f"{low:g} to {high:g}" if math.isfinite(high) else f"above {low:g}"
+            name = f"{low:g} to {high:g}"
+            if not (math.isfinite(low) and math.isfinite(high)):
+                name = f"above {low:g}" if math.isfinite(low) else f"below {high:g}"
             bins.append(_count(name, inside, calls, truth, low, high))
     return Breakdown(column, title, bins, int((~inside_any).sum()))
 
@@ -208,18 +210,21 @@ def _floats(values: ArrayLike, count: int, column: str) -> NDArray[np.float64]:
 
 
 def _edges(values: NDArray[np.float64]) -> list[float]:
-    """Return round edges, at most `_BINS` bins, that hold all finite values."""
+    """Return round edges, at most `_BINS` bins between the outermost hundredths, and the ends open beyond them."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return []
-    low, high = float(finite.min()), float(finite.max())
+    low, high = (float(value) for value in np.quantile(finite, (0.01, 0.99)))
     span = max(high - low, 1e-6 * max(abs(low), abs(high), 1.0))
     power = 10.0 ** math.floor(math.log10(span / _BINS))
     for step in (power, 2 * power, 2.5 * power, 5 * power, 10 * power, 20 * power):
         first, last = math.floor(low / step), math.ceil(high / step)
         if last - first <= _BINS:
-            return [round(k * step, 12) for k in range(first, max(last, first + 1) + 1)]
-    return [low, high]
+            break
+    edges = [round(k * step, 12) for k in range(first, max(last, first + 1) + 1)]
+    below = [-math.inf] if finite.min() < edges[0] else []
+    above = [math.inf] if finite.max() > edges[-1] else []
+    return below + edges + above
 
 
 def _share(part: int, whole: int) -> Measured:

@@ -187,7 +187,7 @@ def precision_recall_by_threshold(ax: Axes, scores: ArrayLike, labels: ArrayLike
         ("recall", points.recall, COLOURS["real"], (0, (5, 2))),
     ):
         x, y = _thin(points.thresholds, values)
-        ax.plot(x, y, color=colour, linestyle=dash, linewidth=1.6, drawstyle="steps-post", label=name)
+        ax.plot(x, y, color=colour, linestyle=dash, linewidth=1.6, drawstyle="steps-pre", label=name)
     ax.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="threshold", ylabel="precision, recall")
     legend(ax, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.1)
     if crossing:

@@ -61,7 +61,8 @@ def learning_curves(
             x, y = np.array(pairs, dtype=float).reshape(-1, 2).T
             # a run of one epoch is a point, which a line would not show
             ax.plot(x, y, color=colour, linestyle=dash, linewidth=width, marker="o" if len(x) == 1 else None,
-                    markersize=4, label=member if part == "valid" else None)  # fmt: skip
+                    markersize=6, markerfacecolor="none" if part == "train" else colour,
+                    label=member if part == "valid" else None)  # fmt: skip
     for word, dash in (("validation", "-"), ("training", "--")):
         ax.plot([], [], color=COLOURS["muted"], linestyle=dash, linewidth=1.3, label=word)
     if log or (log is None and quantity == "loss"):
@@ -70,5 +71,7 @@ def learning_curves(
         log_axis(ax.yaxis, between=high < 100 * low)
     ax.set(xlabel="epoch", ylabel=quantity.replace("auc", "AUC"))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if max(map(len, histories.values()), default=0) == 1:
+        ax.set_xlim(0.5, 1.5)  # around a single point the axis would show thousandths of an epoch
     legend(ax, ncols=1 + (len(histories) > 6), fontsize=8.5)
     return ax

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..classifier import Classifier
+from ..ensemble import open_folder
 from ..errors import ModelError
 
 __all__ = ["default_model", "load_classifier"]
@@ -49,6 +50,4 @@ def load_classifier(path: Path | str, *, threads: int = 0) -> Classifier:
     path = Path(path)
     if not path.is_dir():
         return OnnxClassifier(path, threads=threads)
-    from ..ensemble import open_folder
-
     return open_folder(path, open_file=lambda member: OnnxClassifier(member, threads=threads))

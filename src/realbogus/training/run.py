@@ -25,6 +25,7 @@ from ..metrics import confusion, roc_auc
 from ..model import Model
 from ..scoring import sigmoid
 from .augment import augment, mix
+from .average import follow
 from .balance import BALANCES
 from .checkpoint import Checkpoint, restore_optimizer, tensors_of_optimizer
 from .convolution import small_maps
@@ -32,7 +33,7 @@ from .loss import weighted_loss
 from .part import Part, cuts
 from .schedule import SCHEDULES
 
-__all__ = ["Progress", "Run", "check_identity", "follow", "identity"]
+__all__ = ["Progress", "Run", "check_identity", "identity"]
 
 #: Keys of the configuration that change how a run is done, not what comes out.
 _HARDWARE = ("device", "devices", "threads", "compile", "data", "tensorboard")
@@ -252,31 +253,6 @@ def check_identity(before: Checkpoint, card: Card, folder: Path | None) -> None:
             f"{folder} holds the checkpoint of a run with another configuration, seed or data: "
             "choose another folder, or train with resume=False"
         )
-
-
-@torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, decay: float, steps: int) -> None:
-    """Move averaged weights towards a network's: the share `decay` of them stays (exponential average).
-
-    A young average forgets faster, so that it does not stay at the random start.
-
-    Parameters
-    ----------
-    average, network : torch.nn.Module
-        Of one architecture.
-    decay : float
-        In 0 to 1.
-    steps : int
-        Steps of the optimizer so far; the decay is at most (1 + steps) / (10 + steps).
-    """
-    now = network.state_dict()
-    pairs = [(value, now[name]) for name, value in average.state_dict().items()]
-    floats = [pair for pair in pairs if pair[0].is_floating_point()]
-    share = 1 - min(decay, (1 + steps) / (10 + steps))
-    torch._foreach_lerp_([old for old, _ in floats], [new for _, new in floats], share)
-    for old, new in pairs:
-        if not old.is_floating_point():
-            old.copy_(new)
 
 
 def _own(seed: int, rank: int) -> int:

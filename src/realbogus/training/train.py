@@ -55,7 +55,8 @@ def train(
     Parameters
     ----------
     stamps : StampSet
-        Labelled stamps; rows labelled `IGNORE` or `UNLABELLED` are left out.
+        Labelled stamps; rows labelled `IGNORE` or `UNLABELLED` are left out, as are those whose
+        `usable` is False.
     config : Config
         The recipe; `Config()` is table 1 of the paper.
     rows, valid_rows : array_like of int, optional
@@ -66,7 +67,8 @@ def train(
     rng : numpy.random.Generator, optional
         The run's one seed is drawn from it; `config.seed` where absent.
     out : path, optional
-        Folder for the model, `history.csv` and the checkpoint of every epoch.
+        Folder for the model, `history.csv`, the checkpoint of every epoch and, where the package
+        tensorboard is installed, its curves.
     resume : bool
         Go on from the checkpoint in `out`, if there is one.
     progress : callable, optional
@@ -80,7 +82,7 @@ def train(
     Raises
     ------
     InputError
-        Labels of both classes are not there, or rows do not exist.
+        Labels of both classes are not there, rows do not exist, or stamps hold NaN.
     ConfigError
         Names or options nobody knows, or the checkpoint in `out` is of another run.
     ModelError
@@ -194,8 +196,10 @@ def _place(recipe: TrainingConfig, folder: Path | None, count: int) -> Iterator[
         with tempfile.TemporaryDirectory(prefix="realbogus-") as name:
             yield Path(name)
     else:
-        yield folder / "prepared"
-        shutil.rmtree(folder / "prepared", ignore_errors=True)
+        try:
+            yield folder / "prepared"
+        finally:
+            shutil.rmtree(folder / "prepared", ignore_errors=True)
 
 
 def _weights(stamps: StampSet, weights: ArrayLike | None) -> NDArray[np.float32]:
