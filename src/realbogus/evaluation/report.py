@@ -26,9 +26,10 @@ from ..stamps import StampSet
 from .breakdown import break_down
 from .intervals import intervals_of
 from .probability import probability_of
-from .result import PREVALENCE, SPECIFICITY, Report
+from .result import PREVALENCE, SPECIFICITY
+from .result import Report as Report  # the noun lives there; old imports find it here
 
-__all__ = ["PREVALENCE", "SPECIFICITY", "Report", "evaluate", "report_on"]
+__all__ = ["evaluate", "report_on"]
 
 
 def evaluate(
