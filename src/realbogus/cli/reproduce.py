@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +48,10 @@ def _run(options: Any, console: Console, errors: Console) -> None:
             out, scale=options.scale, networks=names or None, epochs=options.epochs, seed=options.seed,
             engine=options.engine, jobs=options.jobs, progress=progress,
         )  # fmt: skip
-    tell(console, (out / "tables.md").read_text(encoding="utf-8"))
+    tell(console, (out / "tables" / "table2.md").read_text(encoding="utf-8"))
+    for key, reason in json.loads((out / "summary.json").read_text(encoding="utf-8"))["failed"].items():
+        tell(console, f"failed {key}: {reason}")
+    tell(console, f"all tables: {out / 'tables.md'}")
     tell(console, f"report: {report.resolve()}")
 
 

@@ -6,6 +6,7 @@ Without it Ray is started here for the length of the study.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -63,9 +64,9 @@ def _start(ray: Any, processes: int) -> None:
     address = os.environ.get("RAY_ADDRESS")
     try:
         if address:
-            ray.init(address=address, log_to_driver=False)
+            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
         else:
-            ray.init(num_cpus=processes, include_dashboard=False, log_to_driver=False)
+            ray.init(num_cpus=processes, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ConfigError(f"Ray at {address or 'this machine'} does not start: {error}") from error
 

@@ -46,7 +46,7 @@ def table_2(results: Results, *, hard: bool = False) -> ResultTable:
     columns = [Column("network"), Column("parameters, M", ".1f"), Column("paper M (1000 classes)", ".1f"),
                *_MEASURED, *_PRINTED, Column("note")]  # fmt: skip
     caption = (
-        f"Table 2: networks under the paper's recipe ({results.plan.recipe.training.epochs} epochs, the paper's 100), "
+        f"Table 2: networks under the paper's recipe (epochs: {results.plan.recipe.training.epochs}, the paper's 100), "
         f"split per stamp, threshold 0.5, {_sizes(results, 'stamp', hard)}. 95 % bootstrap intervals."
     )
     return _without_empty_notes(ResultTable(columns, [*rows, *failed], caption))
