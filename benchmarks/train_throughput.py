@@ -1,11 +1,12 @@
 """How many stamps a second does training take? The paper's trio with its recipe, against the plain way.
 
 The plain way is what one writes first: a `Dataset` that normalises and stretches one stamp and
-puts it through torchvision's transforms (the paper's four augmentations), a `DataLoader` with two
-workers, the network in float32. Ours is the loop of `realbogus train`. Both train the same
-networks with the same dropout on batches of 256 stamps of 64x64 pixels, in turns, so that what
-else the machine does hits both. Ours prepares the stamps once a run; a hundredth of that (the paper
-has 100 epochs) counts in every round.
+puts it through torchvision's transforms (the paper's four augmentations), a `DataLoader` with a
+worker a processor, the network in float32. Ours is the loop of `realbogus train`. Both train the
+same networks with the same dropout on batches of 256 stamps of 64x64 pixels. Each has a process of
+its own, so that no setting of one (threads, memory) reaches the other; they train in turns, so that
+what else the machine does hits both. Ours prepares the stamps once a run; a hundredth of that (the
+paper has 100 epochs) counts in every round.
 
     python benchmarks/train_throughput.py [--quick] [--networks resnet18 ...] [--device auto]
 
@@ -16,11 +17,14 @@ seconds of all networks, 1.5 times the plain speed on a CPU, 5 times on a GPU. T
 from __future__ import annotations
 
 import argparse
-import contextlib
+import multiprocessing as mp
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,25 +51,58 @@ SIZE = 64
 REALS = 12
 
 
+#: Makes a way to train one network: a function that trains one round, and a round's share of what is done once.
+Way = Callable[..., tuple[Callable[[], None], float]]
+
+
 @dataclass
 class Rival:
-    """One way to train one network, and how long its rounds took."""
+    """One way to train one network, in a process of its own, and how long its rounds took."""
 
-    run: Callable[[], None]
+    process: Any
+    line: Connection
     seconds: list[float] = field(default_factory=list)
-    before: float = 0.0  # a round's share of what is done once
 
-    def round(self, device: torch.device) -> None:
+    @classmethod
+    def start(cls, way: Way, *arguments: Any) -> Rival:
+        """Start the process; it makes ready and waits."""
+        context = mp.get_context("spawn")
+        here, there = context.Pipe()
+        process = context.Process(target=_rounds, args=(there, way, arguments))
+        process.start()
+        there.close()  # so that the end of the process is the end of the line
+        here.recv()
+        return cls(process, here)
+
+    def round(self) -> None:
         """Train for one round and note the time."""
-        started = time.perf_counter()
-        self.run()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        self.seconds.append(time.perf_counter() - started + self.before)
+        self.line.send(True)
+        self.seconds.append(self.line.recv())
 
-    def median(self) -> float:
-        """Return the median of all rounds but the first, which warms up."""
-        return float(np.median(self.seconds[1:]))
+    def stop(self) -> None:
+        """End the process."""
+        self.line.close()
+        self.process.join()
+
+    def best(self) -> float:
+        """Return the quickest round but the first, which warms up: what else the machine does only adds."""
+        return min(self.seconds[1:])
+
+
+def _rounds(line: Connection, way: Way, arguments: tuple[Any, ...]) -> None:
+    """Work as a rival's process: rounds, as often as it is told."""
+    run, before = way(*arguments)
+    line.send(True)
+    while True:
+        try:
+            line.recv()
+        except EOFError:
+            return
+        started = time.perf_counter()
+        run()
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+        line.send(time.perf_counter() - started + before)
 
 
 class Stamps(Dataset[tuple[Tensor, float]]):
@@ -106,7 +143,7 @@ def stamps_of(count: int) -> StampSet:
     return StampSet(pixels, rows)
 
 
-def ours(name: str, steps: int, batch: int, device: torch.device, compiled: bool) -> Rival:
+def ours(name: str, steps: int, batch: int, device: torch.device, compiled: bool) -> tuple[Callable[[], None], float]:
     """Prepare the loop of `realbogus train` with the paper's recipe; a round is an epoch of `steps` batches."""
     changes = {"training.batch_size": batch, "training.device": str(device), "training.compile": compiled}
     config = with_overrides(Config(), {"model.architecture": name, **changes})
@@ -120,14 +157,15 @@ def ours(name: str, steps: int, batch: int, device: torch.device, compiled: bool
     once = time.perf_counter() - started
 
     def epoch() -> None:
-        run.one_epoch(part, None, None)
+        with kept_memory():
+            run.one_epoch(part, None, None)
         if run.batches != steps:
             raise RuntimeError(f"an epoch of {run.batches} batches, expected {steps}")
 
-    return Rival(epoch, before=once / config.training.epochs)
+    return epoch, once / config.training.epochs
 
 
-def plain(name: str, steps: int, batch: int, device: torch.device, workers: int) -> Rival:
+def plain(name: str, steps: int, batch: int, device: torch.device, workers: int) -> tuple[Callable[[], None], float]:
     """Prepare the plain way; a round is an epoch of `steps` batches."""
     stamps = stamps_of(steps * batch)
     loader = DataLoader(
@@ -136,6 +174,7 @@ def plain(name: str, steps: int, batch: int, device: torch.device, workers: int)
         shuffle=True,
         num_workers=workers,
         persistent_workers=workers > 0,
+        multiprocessing_context="fork" if workers else None,  # as it is outside a process that was spawned
         pin_memory=device.type == "cuda",
     )
     network = build_network(name, 1, SIZE).to(device).train()
@@ -153,15 +192,15 @@ def plain(name: str, steps: int, batch: int, device: torch.device, workers: int)
             total += loss.item()
         scheduler.step()
 
-    return Rival(epoch)
+    return epoch, 0.0
 
 
 def gigaflops_a_stamp(name: str) -> float:
-    """Arithmetic of a training step by stamp, forward and back, as torch counts it."""
+    """Arithmetic of a training step by stamp: three times what torch counts forward, as both gradients cost as much."""
     network = build_network(name, 1, SIZE).train()
-    with FlopCounterMode(display=False) as counter:
-        network(torch.zeros(2, 1, SIZE, SIZE)).sum().backward()
-    return counter.get_total_flops() / 2 / 1e9
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(2, 1, SIZE, SIZE))
+    return 3 * counter.get_total_flops() / 2 / 1e9
 
 
 def matmul_teraflops(device: torch.device) -> float:
@@ -181,13 +220,14 @@ def matmul_teraflops(device: torch.device) -> float:
 def compare(names: list[str], options: argparse.Namespace, device: torch.device) -> Iterator[tuple[str, Rival, Rival]]:
     """Train every network both ways in turns."""
     for name in names:
-        one = ours(name, options.steps, options.batch, device, options.compile)
-        other = plain(name, options.steps, options.batch, device, options.workers)
+        one = Rival.start(ours, name, options.steps, options.batch, device, options.compile)
+        other = Rival.start(plain, name, options.steps, options.batch, device, options.workers)
         for number in range(options.repeats + 1):
             for rival in (one, other) if number % 2 else (other, one):
-                with kept_memory() if rival is one else contextlib.nullcontext():
-                    rival.round(device)
+                rival.round()
             print(f"{name} round {number}: ours {one.seconds[-1]:.2f} s, plain {other.seconds[-1]:.2f} s", flush=True)
+        one.stop()
+        other.stop()
         yield name, one, other
 
 
@@ -199,19 +239,21 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--steps", type=int, default=None, help="batches in a round (CPU: 2, GPU: 40)")
     parser.add_argument("--repeats", type=int, default=None, help="rounds after the one that warms up (default: 3)")
-    parser.add_argument("--workers", type=int, default=2, help="of the plain way's loader")
+    parser.add_argument("--workers", type=int, default=None, help="of the plain way's loader (default: all processors)")
     parser.add_argument("--compile", action="store_true", help="with torch.compile in ours")
     options = parser.parse_args()
     device = choose_device(options.device)
     options.steps = options.steps or (1 if options.quick else 2 if device.type == "cpu" else 40)
     options.repeats = options.repeats or (1 if options.quick else 3)
+    options.workers = len(os.sched_getaffinity(0)) if options.workers is None else options.workers
     shown = options.steps * options.batch
     peak = matmul_teraflops(device)
     rows = []
     for name, one, other in compare(options.networks, options, device):
-        rows.append((name, one.median(), other.median(), gigaflops_a_stamp(name) * shown / one.median() / 1e3 / peak))
+        rows.append((name, one.best(), other.best(), gigaflops_a_stamp(name) * shown / one.best() / 1e3 / peak))
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    print(f"\n{where}, batch {options.batch}, median of {options.repeats} rounds of {shown} stamps")
+    print(f"\n{where}, {options.workers} workers in the plain way")
+    print(f"batch {options.batch}, best of {options.repeats} rounds of {shown} stamps")
     print(f"\n{'network':<18} {'plain /s':>9} {'ours /s':>9} {'ratio':>6} {'share of matmul rate':>21}")
     for name, quick, slow, share in rows:
         print(f"{name:<18} {shown / slow:9.1f} {shown / quick:9.1f} {slow / quick:6.2f} {100 * share:19.1f} %")

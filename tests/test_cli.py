@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -217,6 +219,68 @@ def test_the_shipped_model_tells_simulated_stamps_apart(labelled, tmp_path, caps
     assert any((tmp_path / "report").iterdir())
 
 
+def test_a_report_takes_the_surveys_prevalence_specificity_and_draws(labelled, tmp_path, capsys):
+    words = ["evaluate", "default", labelled, "--prevalence", 0.002, "--specificity", 0.9]
+    run(*words, "--draws", 0, "-o", tmp_path / "none")
+    said = capsys.readouterr().out
+    assert "purity % at 0.2 % real" in said and "At a specificity of 90 % or more" in said
+    assert " [" not in said.split("bogus passing")[0] and "bootstrap" not in said
+    assert said.splitlines()[-1] == f"report: {tmp_path / 'none' / 'report.html'}"
+    tables = [line for line in said.splitlines() if line.startswith("|")]
+    assert all(line.endswith("|") for line in tables)  # no line of a table was broken
+    run(*words, "--draws", 20, "-o", tmp_path / "some")
+    values = json.loads((tmp_path / "some" / "report.json").read_text())
+    assert (values["prevalence"], values["missed_at_specificity"]["specificity"]) == (0.002, 0.9)
+    assert None not in values["intervals"]["auc"]
+    assert "specificity 90 %" in values["operating_points"]
+    point = values["operating_points"]["crossing"]
+    true = 0.002 * point["recall"]
+    assert point["purity"] == pytest.approx(true / (true + 0.998 * (1 - point["specificity"])))
+
+
+def test_models_are_compared_on_the_same_stamps(labelled, model, tmp_path, capsys, fails):
+    words = ["evaluate", "default", labelled, "--draws", 0, "-o", tmp_path / "out", "--against"]
+    run(*words, model)
+    said = capsys.readouterr().out
+    assert (tmp_path / "out" / "comparison.md").read_text() in said
+    rows = Table.read(tmp_path / "out" / "comparison.csv", format="csv")
+    assert sorted(rows["model"]) == ["realbogus 1", "realbogus-default 1"]
+    assert list(rows["AUC"]) == sorted(rows["AUC"], reverse=True)
+    for folder in ("01-realbogus-default-1", "02-realbogus-1"):
+        values = json.loads((tmp_path / "out" / folder / "report.json").read_text())
+        assert values["auc"] == pytest.approx(rows["AUC"][list(rows["model"]).index(values["model"])], abs=1e-6)
+    (tmp_path / "copy.onnx").write_bytes(realbogus.runtimes.default_model().read_bytes())
+    run(*words, tmp_path / "copy.onnx")
+    names = list(Table.read(tmp_path / "out" / "comparison.csv", format="csv")["model"])
+    assert names == ["realbogus-default 1 (default)", f"realbogus-default 1 ({tmp_path / 'copy.onnx'})"]
+    assert "a model is named twice in default, default" in fails(*words, "default")
+
+
+def test_evaluate_names_what_is_wrong_with_stamps_and_models(labelled, model, tmp_path, fails):
+    stamps, out = StampSet.load(labelled), tmp_path / "out"
+
+    def says(spoiled: StampSet) -> str:
+        return fails("evaluate", "default", spoiled.save(tmp_path / "spoiled"), "-o", out)
+
+    assert "labelled stamps are bogus: a report compares" in says(stamps.select(stamps.labels == 0))
+    assert "labelled stamps are real: a report compares" in says(stamps.select(stamps.labels == 1))
+    pixels = np.array(stamps.pixels)
+    pixels[3] = np.nan
+    first = stamps.catalogue["id"][3]
+    assert f"hold NaN or infinite pixels, first {first}" in says(replace(stamps, pixels=pixels))
+    assert "needs the channels" in says(replace(stamps, channels=tuple(f"{name}2" for name in stamps.channels)))
+    assert "stamps" in says(stamps.select(np.arange(0)))
+    other = shutil.copytree(model, tmp_path / "other")
+    card = json.loads((other / "card.json").read_text())
+    (other / "card.json").write_text(json.dumps(card | {"card_version": 99}))
+    assert "has version 99, this realbogus reads 1" in fails("evaluate", other, labelled, "-o", out)
+    (other / "card.json").write_text(json.dumps(card | {"architecture": "magic"}))
+    assert "'magic': known are" in fails("evaluate", other, labelled, "-o", out)
+    assert "there is no model at no-such" in fails("evaluate", "no-such", labelled, "-o", out)
+    assert "there is no model at no-such" in fails("evaluate", "default", labelled, "-o", out, "--against", "no-such")
+    assert not (out / "report.json").exists()
+
+
 def test_night_end_to_end(night, tmp_path, capsys):
     out = tmp_path / "out"
     run("night", night / "frames", "-o", out, "--also", "csv, votable", "--inject", 3, "--jobs", 1, "--members", 3,
@@ -252,6 +316,45 @@ def test_every_value_of_a_recipe_has_a_flag(labelled, tmp_path, fails):
     assert (recipe["epochs"], recipe["lr"], recipe["augment"], recipe["tensorboard"]) == (1, 1e-3, ["symmetry"], False)
     assert "training.epochs is 'many'" in fails("train", labelled, "-o", tmp_path / "b", "--training.epochs", "many")
     assert "training.loss" in fails("train", labelled, "-o", tmp_path / "b", "--training.loss", 3)
+
+
+def test_train_starts_afresh_when_told(labelled, tmp_path, fails, capsys):
+    out, words = tmp_path / "m", ["--set", *TINY]
+    run("train", labelled, "-o", out, *words)
+    said = capsys.readouterr().out
+    card = load_classifier(out).card
+    if card.calibration is None:
+        assert "no calibration in the card: the validation side holds" in said
+    else:
+        assert f"calibration in the card: beta, fitted on {card.calibration['real']} real" in said
+    (out / "test" / "old.txt").write_text("of the earlier model")
+    other = [*words, "training.lr=1e-3"]
+    assert "another configuration" in fails("train", labelled, "-o", out, *other)
+    run("train", labelled, "-o", out, *other, "--restart")
+    assert load_classifier(out).card.config["training"]["lr"] == 1e-3
+    assert (out / "test").is_dir() and not (out / "test" / "old.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["train", "s", "-o", "m", "--training.epoch", "3"], ["score", "s", "-o", "t.csv", "--mod", "x"],
+     ["evaluate", "m", "s", "-o", "r", "--thresh", "0.5"], ["night", "f", "-o", "o", "--thresh", "0.5"],
+     ["networks", "--no-sp"]],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_half_a_flag_is_none(words, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert left.value.code == 2
+    said = capsys.readouterr().err
+    assert "nrecognized arguments" in said
+    if words[0] == "train":
+        assert "[--training.epochs VALUE]" in said  # the known ones are listed
+
+
+def test_nothing_is_a_value_too(labelled, tmp_path, fails):
+    said = fails("train", labelled, "-o", tmp_path / "x", "--training.epochs", "null")
+    assert "training.epochs is None" in said and not (tmp_path / "x").exists()
 
 
 def test_a_bag_is_trained_measured_and_exported(labelled, tmp_path, fails):
@@ -370,6 +473,9 @@ def test_train_refuses_a_recipe_it_cannot_read(labelled, tmp_path, fails):
         (["inject", "{frame}", "--inject", "-3"], "n >= 0"),
         (["inject", "{frame}", "--inject-snr", "9", "5"], "low <= high"),
         (["evaluate", "default", "{labelled}", "--threshold", "-0.1"], "threshold -0.1"),
+        (["evaluate", "default", "{labelled}", "--prevalence", "1.5"], "prevalence 1.5 is not in [0, 1]"),
+        (["evaluate", "default", "{labelled}", "--specificity", "99.25"], "specificity 99.25 is not in [0, 1]"),
+        (["evaluate", "default", "{labelled}", "--draws", "-1"], "draws -1"),
         (["simulate", "--preset", "magic"], "unknown simulation preset 'magic'"),
         (["simulate", "--frames", "0"], "at least 1 frame"),
         (["simulate", "--scale", "huge"], "known are paper, small, smoke"),

@@ -31,6 +31,29 @@ def test_every_network_is_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest
         assert len(line) <= 80
 
 
+def test_what_table_2_has_otherwise_is_said_below(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["networks", "--networks", "vgg11", "compact", "--no-speed"]) == 0
+    said = capsys.readouterr().out
+    assert "* Table 2 of the paper has 138.0 M for VGGNet11: that is the size of VGG16; VGG11 has 132.9 M." in said
+    assert said.count("* ") == 1
+    assert said.index("* Table 2") > said.index("compact")
+
+
+def test_names_and_place_are_looked_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(measuring, "facts", lambda *_, **__: pytest.fail("something was measured"))
+    assert main(["networks", "--networks", "compact", "vgg99"]) == 1
+    assert "known are compact" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    for out in (tmp_path, tmp_path / "file" / "x.json"):
+        assert main(["networks", "--networks", "compact", "-o", str(out)]) == 1
+        assert f"cannot write {out}" in capsys.readouterr().err
+    monkeypatch.setattr(measuring, "facts", lambda *_, **__: measuring.Facts("compact", "", 1, 1, 1, 1, 1.0))
+    assert main(["networks", "--networks", "compact", "-o", str(tmp_path / "x.json")]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "x.json"]
+
+
 def test_numbers_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "stamps_per_second", lambda network, in_channels, size, **_: in_channels * size)
     out = tmp_path / "made" / "networks.json"

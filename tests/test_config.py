@@ -75,6 +75,17 @@ def test_round_trip_through_json(tmp_path: Path) -> None:
         ({"training": {"devices": "all"}}, r"training.devices is 'all' \(str\), expected int"),
         ({"training": {"data": "disk"}}, r"choose one of 'memory', 'mapped'"),
         ({"training": {"compile": 1}}, r"training.compile is 1 \(int\), expected bool"),
+        ({"seed": -1}, r"seed is -1: it must not be negative"),
+        ({"training": {"betas": [0.9, 1.0]}}, r"training.betas is \[0.9, 1.0\]: both must lie in 0 to 1"),
+        ({"training": {"betas": [-0.1, 0.9]}}, r"training.betas is \[-0.1, 0.9\]"),
+        ({"training": {"focal_gamma": -1}}, r"training.focal_gamma is -1.0: it must not be negative"),
+        ({"training": {"focal_alpha": [0.5, -0.5]}}, r"training.focal_alpha is \[0.5, -0.5\].*must not be negative"),
+        ({"training": {"focal_alpha": [0, 0]}}, r"training.focal_alpha is \[0.0, 0.0\]"),
+        ({"training": {"lr": float("nan")}}, r"training.lr is nan: give a finite number"),
+        ({"training": {"weight_decay": float("inf")}}, r"training.weight_decay is inf"),
+        ({"training": {"betas": [0.9, float("nan")]}}, r"training.betas is .*nan"),
+        ({"model": {"threshold": 7}}, r"model.threshold is 7.0: scores lie in 0 to 1"),
+        ({"model": {"threshold": float("nan")}}, r"model.threshold is nan"),
     ],
 )
 def test_what_does_not_fit_is_refused(values: dict[str, object], message: str) -> None:

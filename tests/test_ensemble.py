@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from realbogus.calibration import fit_calibration
 from realbogus.classifier import CARD_VERSION, Card, Classifier
 from realbogus.ensemble import Ensemble, is_ensemble, member_path
-from realbogus.errors import InputError, ModelError, OutputError
+from realbogus.errors import InputError, ModelError, OutputError, ParityError
 from realbogus.model import Model
 from realbogus.preprocess import Preprocess
 from realbogus.runtimes import load_classifier
 from realbogus.runtimes.export_ensemble import export_ensemble
+from realbogus.runtimes.onnx import OnnxClassifier
 from realbogus.scoring import channel_indices
 
 CHANNELS = ("difference", "science", "reference")
@@ -109,6 +110,38 @@ def exported(one: Model, other: Model, tmp_path_factory: pytest.TempPathFactory)
     return folder
 
 
+def test_an_export_cut_off_anywhere_leaves_no_folder_that_looks_whole(
+    one: Model, stamps: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    folder = export_ensemble(Ensemble.of([one, one]), tmp_path / "both")
+    old = scores(load_classifier(folder), stamps)
+    again = Ensemble.of([model("one", 8), model("one", 9)])
+    original, calls = OnnxClassifier.save, []
+
+    def killed(self: OnnxClassifier, path: Path) -> Path:
+        calls.append(path)
+        if len(calls) == 2:
+            raise Killed
+        return original(self, path)
+
+    # cut off between two members: the folder of old and new ones is none
+    with monkeypatch.context() as patch:
+        patch.setattr(OnnxClassifier, "save", killed)
+        with pytest.raises(Killed):
+            export_ensemble(again, folder)
+    with pytest.raises(ModelError):
+        load_classifier(folder)
+    assert np.abs(scores(load_classifier(export_ensemble(again, folder)), stamps) - old).max() > 1e-4
+    # an export that fails before anything is written leaves the old one as it was
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(ParityError):
+        export_ensemble(Ensemble.of([one, one]), folder, tolerance=-1.0)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
 def test_an_exported_ensemble_scores_alike(exported: Path, one: Model, other: Model, stamps: Any) -> None:
     back = load_classifier(exported, threads=1)
     assert {path.suffix for path in exported.rglob("*") if path.is_file()} == {".json", ".onnx"}
@@ -186,6 +219,8 @@ def with_members(members: Any) -> dict[str, Any]:
         (with_members([]), r"names no members \(\[\]\)"),
         (with_members("members"), "names no members"),
         ({"architecture_options": {}}, r"names no members \(None\)"),
+        ({"architecture_options": {"members": ["members/00-one"], "calibrated": "no"}}, "says calibrated 'no'"),
+        ({"metrics": []}, r"ensemble/card.json does not fit.*metrics is \[\]"),
         ({"card_version": CARD_VERSION + 1}, f"has version {CARD_VERSION + 1}"),
         ({"architecture": "compact"}, "no ensemble: open it with Model.load"),
     ],

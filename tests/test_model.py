@@ -116,6 +116,11 @@ def test_weights_of_another_network(saved: Path) -> None:
         ({"card_version": 99}, "version 99"),
         ({"surprise": 1}, "does not fit this version"),
         ({"preprocess": {"blur": 2}}, "does not fit this version"),
+        ({"metrics": []}, r"card.json does not fit this version.*metrics is \[\]"),
+        ({"architecture_options": None}, r"card.json does not fit.*architecture_options is None"),
+        ({"architecture_options": {"dropout": 1.5}}, "model in .* cannot be built.*dropout = 1.5"),
+        ({"architecture_options": {"widths": "ab"}}, "cannot be built"),
+        ({"architecture_options": {"hidden": -4}}, "cannot be built"),
     ],
 )
 def test_cards_that_do_not_fit(saved: Path, change: dict[str, object], message: str) -> None:
@@ -136,6 +141,9 @@ def test_building_what_is_unknown() -> None:
         Model.create(Card(name="x", architecture="nobody"))
     with pytest.raises(ConfigError):
         Model.create(Card(name="x", architecture="compact", architecture_options={"depth": 1}))
+    for options in ({"dropout": 1.5}, {"widths": [0, 4]}, {"widths": [4, "x"]}, {"hidden": 2.5}, {"dropout": "much"}):
+        with pytest.raises(ConfigError, match=r"architecture 'compact' does not take|^compact: "):
+            Model.create(Card(name="x", architecture="compact", architecture_options=options))
 
 
 def test_stamps_without_a_psf_size(toy_stamps: StampSet) -> None:
@@ -145,5 +153,5 @@ def test_stamps_without_a_psf_size(toy_stamps: StampSet) -> None:
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot write the model"):
+    with pytest.raises(OutputError, match="cannot write"):
         Model.create(CARD).save(tmp_path / "file" / "model")

@@ -103,3 +103,28 @@ def test_bad_settings_are_refused():
         Preprocess(scale="magic")
     with pytest.raises(ConfigError, match="unknown keys"):
         Preprocess.from_dict({"plane": []})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"size": "64"}, "preprocess.size is '64', expected a whole number"),
+        ({"size": 32.0}, "preprocess.size is 32.0"),
+        ({"size": True}, "preprocess.size is True"),
+        ({"size": 0}, "preprocess.size is 0"),
+        ({"fwhm_px": "3"}, "preprocess.fwhm_px is '3', expected a number"),
+        ({"fwhm_px": 0}, "preprocess.fwhm_px is 0: it must be above 0"),
+        ({"fwhm_px": float("nan")}, "preprocess.fwhm_px is nan"),
+        ({"orient": 1}, "preprocess.orient is 1, expected true or false"),
+        ({"planes": "psf:difference"}, "preprocess.planes is 'psf:difference', expected a list"),
+        ({"planes": []}, "preprocess.planes is \\[\\], expected one name at least"),
+        ({"planes": [3]}, "preprocess.planes is \\[3\\]"),
+        ({"channels": 3}, "preprocess.channels is 3, expected a list"),
+        ({"channels": ["difference", "difference"]}, "name each channel once"),
+        ({"scale": ["noise"]}, "preprocess scale"),
+        (None, "preprocess is None, expected a table"),
+    ],
+)
+def test_settings_of_wrong_types_are_named(values, message):
+    with pytest.raises(ConfigError, match=message):
+        Preprocess.from_dict(values)

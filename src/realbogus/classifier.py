@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import ModelError, RealbogusError
+from .config import build
+from .errors import ConfigError, ModelError
 from .preprocess import Preprocess
 
 __all__ = ["CARD_VERSION", "Card", "Classifier", "symmetry_views"]
 
 #: Format of the card; a model of another format is refused with a clear error.
 CARD_VERSION = 1
+_VIEWS = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -82,29 +85,48 @@ class Card:
         return json.dumps(values, indent=1, sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Card:
+    def from_json(cls, text: str | bytes, *, source: str = "the model") -> Card:
         """Read the text of a card.
+
+        Parameters
+        ----------
+        text : str or bytes
+            What `to_json` gave.
+        source : str
+            The file it comes from, for messages.
 
         Raises
         ------
         ModelError
-            The text is no card, or one of another version.
+            The text is no card, lacks keys or holds values of wrong types, or is of another version.
         """
         try:
             values = json.loads(text)
             version = values.pop("card_version")
-        except (ValueError, AttributeError, KeyError, TypeError) as error:
-            raise ModelError(f"the model's card cannot be read ({error!r}): the file is damaged or not ours") from error
-        if version != CARD_VERSION:
+        except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
             raise ModelError(
-                f"the model's card has version {version!r}, this realbogus reads {CARD_VERSION}: "
+                f"the card of {source} cannot be read ({error!r}): the file is damaged or not ours"
+            ) from error
+        if version != CARD_VERSION or isinstance(version, bool):
+            raise ModelError(
+                f"the card of {source} has version {version!r}, this realbogus reads {CARD_VERSION}: "
                 "export the model again with this version"
             )
         try:
-            values["preprocess"] = Preprocess.from_dict(values["preprocess"])
-            return cls(**values)
-        except (TypeError, KeyError, RealbogusError) as error:
-            raise ModelError(f"the model's card does not fit this version: {error}") from error
+            missing = sorted({entry.name for entry in fields(cls)} - set(values))
+            if missing:
+                raise ConfigError(f"it lacks the keys {', '.join(missing)}")
+            card = build(cls, values | {"preprocess": Preprocess.from_dict(values["preprocess"])})
+            if card.views not in _VIEWS:
+                raise ConfigError(f"views is {card.views}: choose one of {', '.join(map(str, _VIEWS))}")
+            if not math.isfinite(card.threshold):
+                raise ConfigError(f"threshold is {card.threshold}, expected a finite number")
+        except ConfigError as error:
+            raise ModelError(
+                f"the card of {source} does not fit this version of realbogus or is damaged: {error}; "
+                "copy or export the model again"
+            ) from error
+        return card
 
 
 @runtime_checkable
@@ -151,7 +173,7 @@ def symmetry_views(planes: NDArray[np.float32], views: int) -> list[NDArray[np.f
     >>> [v[0, 0, 0, 0].item() for v in symmetry_views(np.arange(4.0).reshape(1, 1, 2, 2), 4)]
     [0.0, 3.0, 2.0, 1.0]
     """
-    if views not in (1, 2, 4, 8):
+    if views not in _VIEWS:
         raise ModelError(f"{views} test-time views: choose 1, 2, 4 or 8")
     flips = [planes, planes[..., ::-1, ::-1], planes[..., ::-1, :], planes[..., ::-1]]
     every = flips + [np.swapaxes(view, -1, -2) for view in flips]

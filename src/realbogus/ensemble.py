@@ -6,7 +6,6 @@ On disk it is a folder, `card.json` and the members under `members/`: a folder f
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from .calibration import Calibration
 from .classifier import Card, Classifier
 from .errors import InputError, ModelError, OutputError
+from .files import write_text
 from .scoring import channel_indices, per_stamp
 
 __all__ = ["ENSEMBLE", "Ensemble", "is_ensemble", "member_path", "open_folder"]
@@ -184,9 +184,7 @@ class Ensemble:
                 if save is None:
                     raise ModelError(f"the member {member.card.name!r} is a {type(member).__name__}, which has no save")
                 save(folder / place)
-            part = folder / (_CARD + ".part")
-            part.write_text(card.to_json() + "\n", encoding="utf-8")
-            os.replace(part, folder / _CARD)
+            write_text(folder / _CARD, card.to_json() + "\n")
         except OSError as error:
             raise OutputError(f"cannot write the ensemble {folder}: {error}; choose a folder you may write") from error
         return folder
@@ -218,6 +216,11 @@ class Ensemble:
         names = card.architecture_options.get("members")
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
             raise ModelError(f"the card of {folder} names no members ({names!r}): the file is damaged, copy it again")
+        calibrated = card.architecture_options.get("calibrated", False)
+        if not isinstance(calibrated, bool):
+            raise ModelError(
+                f"the card of {folder} says calibrated {calibrated!r}, expected true or false: copy it again"
+            )
         members = []
         for name in names:
             path = _inside(folder, name)
@@ -301,7 +304,7 @@ def _card_of(folder: Path) -> Card:
         text = (folder / _CARD).read_bytes()
     except OSError as error:
         raise ModelError(f"{folder} is no ensemble ({error}); expected a folder with {_CARD} and members/") from error
-    return Card.from_json(text)
+    return Card.from_json(text, source=str(folder / _CARD))
 
 
 def _calibration(card: Card) -> Calibration:

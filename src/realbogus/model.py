@@ -5,7 +5,6 @@ On disk it is a folder of two files, `weights.safetensors` and `card.json`: data
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from .architectures import build_network
 from .classifier import Card
 from .errors import ConfigError, ModelError, OutputError, UnknownNameError
+from .files import write_text, write_whole
 from .scoring import score_stamps
 
 __all__ = ["CARD_FILE", "WEIGHTS_FILE", "Model"]
@@ -67,7 +67,7 @@ class Model:
             The card names no known architecture, or options it does not take.
         """
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # the generators of GPUs stay as they are
             network = build_network(
                 card.architecture,
                 len(card.preprocess.planes),
@@ -133,15 +133,9 @@ class Model:
         folder = Path(folder)
         state = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            # whole or not at all: a reader never meets half a file
-            part = folder / (WEIGHTS_FILE + ".part")
-            save_file(state, part)
-            os.replace(part, folder / WEIGHTS_FILE)
-            part = folder / (CARD_FILE + ".part")
-            part.write_text(self._card.to_json() + "\n", encoding="utf-8")
-            os.replace(part, folder / CARD_FILE)
-        except (OSError, SafetensorError) as error:
+            write_whole(folder / WEIGHTS_FILE, lambda part: save_file(state, part))
+            write_text(folder / CARD_FILE, self._card.to_json() + "\n")
+        except SafetensorError as error:
             raise OutputError(f"cannot write the model to {folder}: {error}; choose a folder you may write") from error
         return folder
 
@@ -162,7 +156,7 @@ class Model:
             raise ModelError(
                 f"{folder} is no model ({error}); expected a folder with {WEIGHTS_FILE} and {CARD_FILE}"
             ) from error
-        card = Card.from_json(text)
+        card = Card.from_json(text, source=str(folder / CARD_FILE))
         try:
             model = cls.create(card, device=device)
         except (UnknownNameError, ConfigError) as error:

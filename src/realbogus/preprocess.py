@@ -7,7 +7,8 @@ frame's own noise, and stamps resampled so that the frame's PSF always has one s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
@@ -97,8 +98,18 @@ class Preprocess:
     orient: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "planes", tuple(self.planes))
-        object.__setattr__(self, "channels", tuple(self.channels))
+        for name in ("planes", "channels"):
+            object.__setattr__(self, name, _names(name, getattr(self, name)))
+        if len(set(self.channels)) < len(self.channels):
+            raise ConfigError(f"preprocess.channels is {list(self.channels)}: name each channel once")
+        if not isinstance(self.size, int) or isinstance(self.size, bool) or self.size < 1:
+            raise ConfigError(f"preprocess.size is {self.size!r}, expected a whole number of pixels, 1 or more")
+        if not isinstance(self.fwhm_px, (int, float)) or isinstance(self.fwhm_px, bool):
+            raise ConfigError(f"preprocess.fwhm_px is {self.fwhm_px!r}, expected a number of pixels")
+        if not 0 < self.fwhm_px < math.inf:
+            raise ConfigError(f"preprocess.fwhm_px is {self.fwhm_px}: it must be above 0 pixels, and finite")
+        if not isinstance(self.orient, bool):
+            raise ConfigError(f"preprocess.orient is {self.orient!r}, expected true or false")
         if self.scale not in ("noise", "stamp"):
             raise ConfigError(f"preprocess scale {self.scale!r}: choose 'noise' or 'stamp'")
         for plane in self.planes:
@@ -111,7 +122,9 @@ class Preprocess:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Preprocess:
-        """Build from the JSON of a card; an unknown key is a `ConfigError`."""
+        """Build from the JSON of a card; an unknown key or a value that cannot be is a `ConfigError`."""
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"preprocess is {values!r}, expected a table of keys")
         known = set(cls.__dataclass_fields__)
         unknown = set(values) - known
         if unknown:
@@ -220,6 +233,14 @@ class Preprocess:
             matrix = resampling_matrix(side, self.size, float(value) / self.fwhm_px)
             out[rows] = matrix @ planes[rows] @ matrix.T
         return out
+
+
+def _names(key: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ConfigError(f"preprocess.{key} is {value!r}, expected a list of names")
+    if not value or not all(isinstance(name, str) for name in value):
+        raise ConfigError(f"preprocess.{key} is {list(value)}, expected one name at least, and nothing but names")
+    return tuple(value)
 
 
 def _by_own_spread(stamps: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -117,9 +117,12 @@ def test_reals_are_shared_out_evenly_and_reproducibly():
     assert np.array_equal(more, chosen)
 
 
-def test_the_first_field_of_smoke_is_the_one_on_record():
-    found = fingerprint(field_stamps(SCALES.resolve("smoke").plans()[0]))
-    assert differences(found, recorded("smoke/first field")) == []
+@pytest.mark.parametrize(
+    "scale", ["smoke", pytest.param("small", marks=pytest.mark.slow), pytest.param("paper", marks=pytest.mark.slow)]
+)
+def test_the_first_field_is_the_one_on_record(scale):
+    found = fingerprint(field_stamps(SCALES.resolve(scale).plans()[0]))
+    assert differences(found, recorded(f"{scale}/first field")) == []
 
 
 @pytest.mark.slow

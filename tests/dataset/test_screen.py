@@ -1,10 +1,10 @@
-"""Screening bands, hand-picked examples and the review, against the paper's own sums."""
+"""Screening bands and hand-picked examples, against the paper's own sums."""
 
 import numpy as np
 import pytest
 from astropy.table import Table
 
-from realbogus.dataset.screen import bands, hand_picked, reviewed
+from realbogus.dataset.screen import bands, hand_picked
 from realbogus.errors import InputError
 from realbogus.stamps import StampSet
 
@@ -25,15 +25,6 @@ def test_the_papers_sums_come_out():
     scores = paper_scores()
     names, counts = np.unique(bands(scores), return_counts=True)
     assert dict(zip(names, counts, strict=True)) == {"hard": 11_317, "keep": 168_689, "review": 9_994}
-    stay = reviewed(scores)
-    assert stay.sum() == 177_696
-    assert not stay[scores > 0.9].any()
-    assert stay[scores < 0.2].all()
-
-
-def test_the_review_drops_what_looks_most_real():
-    stay = reviewed(np.array([0.25, 0.85, 0.5, 0.89, 0.1]), share=0.5)
-    assert stay.tolist() == [True, False, True, False, True]
 
 
 def test_nobody_picks_the_lone_residual_of_a_star():
@@ -60,11 +51,13 @@ def test_picking_is_seeded_and_without_repetition():
     assert len(set(first.tolist())) == 20
 
 
-@pytest.mark.parametrize("count", [0, 4])
-def test_more_than_there_are_cannot_be_picked(count):
+def test_where_few_are_clear_all_of_them_are_picked():
     few = stamps([0, 0, 0, 1, 0], ["hot", "hot", "hot", "variable", "star"])
+    assert hand_picked(few, np.random.default_rng(0), 4, recognised=0.0).tolist() == [0, 1, 2]
     with pytest.raises(InputError, match="clear bogus"):
-        hand_picked(few, np.random.default_rng(0), count, recognised=0.0)
+        hand_picked(few, np.random.default_rng(0), 0, recognised=0.0)
+    with pytest.raises(InputError, match="clear bogus"):
+        hand_picked(stamps([0, 1], ["star", "variable"]), np.random.default_rng(0), 1, recognised=0.0)
 
 
 def test_bad_scores_and_limits_are_refused():
@@ -72,5 +65,3 @@ def test_bad_scores_and_limits_are_refused():
         bands([0.1, np.nan])
     with pytest.raises(InputError, match="low <= high"):
         bands([0.1], 0.9, 0.2)
-    with pytest.raises(InputError, match="share"):
-        reviewed([0.1], share=1.2)

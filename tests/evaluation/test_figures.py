@@ -33,6 +33,7 @@ DRAWN: dict[str, Any] = {
     "confusion": lambda ax: figures.confusion_matrix(ax, Confusion(68, 9, 6, 4917)),
     "learning": lambda ax: figures.learning_curves(ax, {"resnet18": HISTORY, "one $epoch_1$": HISTORY[:1]}),
     "roc": lambda ax: figures.roc_curves(ax, {"a": (SCORES, LABELS), "b": (SCORES**2, LABELS)}, specificity=0.9925),
+    "roc of a path": lambda ax: figures.roc_curves(ax, {"a": (SCORES, LABELS), "/a/long/path" * 9: (SCORES, LABELS)}),
     "roc of five bogus": lambda ax: figures.roc_curves(ax, {"a": (SCORES[:6], LABELS[:6])}, specificity=0.9925),
     "threshold beyond": lambda ax: figures.score_histograms(ax, SCORES, LABELS, threshold=7.0),
     "reliability": lambda ax: figures.reliability_diagram(ax, {"before": reliability(SCORES, LABELS)}),
@@ -100,6 +101,18 @@ def test_two_axes_of_the_bimodal_histogram() -> None:
         assert axes.get_ylim()[1] > counts.max()
 
 
+def test_a_class_that_is_not_there_has_no_share() -> None:
+    ax = figures.confusion_matrix(figures.new_axes(), Confusion(tp=0, fp=1, fn=0, tn=3))
+    assert [text.get_text() for text in ax.texts] == ["3\n75.00 %", "1\n25.00 %", "0\n–", "0\n–"]
+
+
+def test_bins_of_nothing_draw_nothing() -> None:
+    for draw in (figures.recall_by_bin, figures.specificity_by_bin):
+        ax = draw(figures.new_axes(), [])
+        ax.figure.draw_without_rendering()
+        assert not ax.patches
+
+
 def test_learning_curves_skip_what_was_not_measured() -> None:
     ax = figures.learning_curves(figures.new_axes(), {"resnet18": HISTORY})
     assert ax.lines[1].get_xdata().tolist() == [1, 3, 4, 5]
@@ -159,7 +172,7 @@ def test_files_are_the_same_every_time(tmp_path: Path) -> None:
     assert first[1].startswith(b"\x89PNG")
     assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["figure.1.pdf", "figure.1.png"]
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot write the figure"):
+    with pytest.raises(OutputError, match="cannot write"):
         figures.save_figure(figures.new_axes(1, 1), tmp_path / "file" / "figure")
 
 

@@ -73,11 +73,29 @@ def test_figures_lie_beside_it(folder: Path) -> None:
     }
 
 
+def test_no_figure_is_empty() -> None:
+    columns = {"snr": [np.nan, np.nan, 5.0, 6.0], "mag": [15.0, 16.0, np.nan, np.nan], "kind": ["star", "star", "", ""]}
+    drawn = report_figures(report_on([0.9, 0.8, 0.1, 0.3], [1, 1, 0, 0], columns=columns, draws=0))
+    assert "recall_by_mag" in drawn
+    assert not {"recall_by_snr", "passing_by_kind"} & set(drawn)
+
+
+def test_names_are_shown_as_they_are(folder: Path) -> None:
+    assert "&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt; $x_1$" in (folder / "report.html").read_text().replace(
+        "&#34;", "&quot;"
+    )
+    svg = re.findall(r"<svg.*?</svg>", (folder / "report.html").read_text(), flags=re.S)
+    assert any('&lt;script&gt;alert("x")&lt;/script&gt; $x_1$</text>' in picture for picture in svg)
+    assert (folder / "report.md").read_text().startswith(r"# \<script\>alert")
+
+
 def test_one_class_draws_what_there_is(tmp_path: Path) -> None:
     report = report_on([0.1, 0.6], [0, 0])
     assert sorted(report_figures(report)) == ["confusion", "reliability", "scores"]
     text = write_page(report, tmp_path).read_text()
     assert "<dd>–</dd>" in text
+    assert "AUC –" in text
+    assert "nan" not in text
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         write_page(report, tmp_path / "file" / "page")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from sklearn import metrics
 from realbogus.calibration import fit_calibration
 from realbogus.classifier import Card
 from realbogus.errors import InputError, OutputError
+from realbogus.evaluation import intervals
 from realbogus.evaluation.report import evaluate, report_on
+from realbogus.metrics import Resamples, resample
 from realbogus.stamps import IGNORE, UNLABELLED, StampSet
 from realbogus.tables import read_parquet
 
@@ -106,7 +109,7 @@ def test_files_say_the_same(toy_stamps: StampSet, tmp_path: Path) -> None:
     np.testing.assert_array_equal(rows["score"], report.scores)
     assert list(rows["id"]) == list(toy_stamps.catalogue["id"])
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot write the report"):
+    with pytest.raises(OutputError, match="cannot write"):
         report.save(tmp_path / "file" / "report")
 
 
@@ -146,6 +149,35 @@ def test_intervals_hold_their_numbers() -> None:
     assert other.intervals != report.intervals
     with pytest.raises(InputError, match="no number 'loss': it has auc"):
         report.measured("loss")
+    with pytest.raises(InputError, match="no operating point 'crosing': it has asked, crossing"):
+        report.measured("recall", "crosing")
+    assert np.isnan(report_on([0.1], [0], draws=0).measured("recall", "crossing").value)
+
+
+def test_draws_taken_in_turns_are_all_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores, labels = bent(800, 0)
+    whole = report_on(scores, labels, draws=1000).intervals
+    sizes = []
+
+    def counted(*args: Any, draws: int, **kwargs: Any) -> Resamples:
+        sizes.append(draws)
+        return resample(*args, draws=draws, **kwargs)
+
+    monkeypatch.setattr(intervals, "resample", counted)
+    assert report_on(scores, labels, draws=1000).intervals == whole
+    monkeypatch.setattr(intervals, "_CELLS", 800 * 300)
+    turned = report_on(scores, labels, draws=1000).intervals
+    assert sizes == [1000, 300, 300, 300, 100]
+    for name, (low, high) in whole["asked"].items():
+        width = high - low
+        assert turned["asked"][name] == pytest.approx((low, high), abs=0.15 * width + 1e-9)
+
+
+def test_a_score_equal_to_the_threshold_is_real() -> None:
+    for threshold in (0.7, 0.1, 0.3, 0.9925):  # none of them is a float32
+        report = report_on([threshold, 0.0], [1, 0], threshold=threshold, snr=[10.0, 10.0], draws=0)
+        assert report.counts["asked"].tp == report.snr_bins[0]["found"] == 1
+        assert report.thresholds["asked"] == threshold
 
 
 def test_missed_and_purity_at_the_surveys_mixture() -> None:
@@ -228,6 +260,49 @@ def test_breakdowns_use_the_columns_that_are_there(toy_stamps: StampSet) -> None
         assert sum(b.found for b in part.bins) == report.counts["asked"].tp
         assert sum(b.passed for b in part.bins) == report.counts["asked"].fp
     assert "| hot pixel |" in report.to_markdown()
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ({"prevalence": 1.5}, r"prevalence 1\.5 is not in \[0, 1\]"),
+        ({"prevalence": float("nan")}, "prevalence nan"),
+        ({"specificity": -0.1}, r"specificity -0\.1 is not in \[0, 1\]"),
+        ({"draws": -1}, "draws -1: give the number"),
+        ({"threshold": float("nan")}, "threshold nan is no number"),
+    ],
+)
+def test_impossible_choices_are_named_before_any_scoring(
+    toy_stamps: StampSet, choice: dict[str, Any], words: str
+) -> None:
+    class Unused(Brightness):
+        def predict(
+            self, pixels: ArrayLike, *, noise: ArrayLike | None = None, fwhm: ArrayLike | None = None
+        ) -> NDArray[np.float32]:
+            pytest.fail("it was scored")
+
+    with pytest.raises(InputError, match=words):
+        evaluate(Unused(), toy_stamps, **choice)
+    with pytest.raises(InputError, match=words):
+        report_on([0.1, 0.9], [0, 1], **{"draws": 0, **choice})
+    with pytest.raises(InputError, match="level 1"):
+        report_on([0.1, 0.9], [0, 1], draws=0, level=1.0)
+
+
+def test_spoiled_sets_are_named(toy_stamps: StampSet) -> None:
+    with pytest.raises(InputError, match="the set holds no stamps"):
+        evaluate(Brightness(), toy_stamps.select(np.arange(0)))
+    for label, word in ((0, "160 labelled stamps are bogus"), (1, "80 labelled stamps are real")):
+        with pytest.raises(InputError, match=f"all {word}.*add stamps of the other class"):
+            evaluate(Brightness(), toy_stamps.select(toy_stamps.labels == label))
+    pixels = toy_stamps.pixels.copy()
+    pixels[7, 0, 3, 3], pixels[9] = np.nan, np.inf
+    with pytest.raises(InputError, match=r"2 of 240 stamps hold NaN or infinite pixels, first toy-7: cut them"):
+        evaluate(Brightness(), replace(toy_stamps, pixels=pixels))
+    catalogue = toy_stamps.catalogue.copy()
+    catalogue["usable"] = ~np.isin(np.arange(240), (7, 9))  # not usable: nobody looks at them
+    report = evaluate(Brightness(), replace(toy_stamps, pixels=pixels, catalogue=catalogue), draws=0)
+    assert report.left_out["not usable"] == 2
 
 
 def test_nan_scores_and_empty_sets_are_refused(toy_stamps: StampSet) -> None:

@@ -9,10 +9,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from realbogus.errors import InputError, OutputError
-from realbogus.evaluation.tables import Column, Measured, ResultTable
+from realbogus.evaluation.tables import Column, Measured, ResultTable, escaped, known
+from realbogus.metrics import wilson_interval
 
 COLUMNS = [Column("network"), Column("recall %", ".2f", 100), Column("missed", "d")]
 NASTY = "a|b_c & 100 % of $x_1$ {\\} #1 ~^ <i>*\nnext"
@@ -66,6 +68,37 @@ def test_an_interval_beside_its_value_is_written_out() -> None:
     assert "0.50 [0.60, 0.70]" in ResultTable([Column("x", ".2f")], [[Measured(0.5, 0.6, 0.7)]]).to_latex()
 
 
+def test_none_and_all_stand_in_latex_like_the_rest() -> None:
+    for k, n in ((0, 7), (0, 23), (9, 9), (130, 130)):
+        low, high = wilson_interval(k, n)
+        table = ResultTable([Column("share", ".2f")], [[Measured(k / n, float(low), float(high))]])
+        assert "_{-" in table.to_latex()
+
+
+def test_unknown_of_any_precision_is_a_dash() -> None:
+    columns = [Column("x", ".1f")] * 3
+    for table in ([[np.float32("nan"), np.float64("nan"), math.inf]], [[None, Measured(math.nan), -math.inf]]):
+        assert ResultTable(columns, table).to_text() == [["–"] * 3]
+        assert ResultTable(columns, table).to_csv().splitlines()[1] == ",,"
+    assert (known(0.25), known(math.nan), known(math.inf)) == (0.25, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a_b_c", "a_b_c"),
+        ("_a_", r"\_a\_"),
+        ("0.91 [0.89, 0.93]", "0.91 [0.89, 0.93]"),
+        ("[x](http://y)", r"[x]\(http://y)"),
+        ("R&D", "R&D"),
+        ("&lt;b&#62; &amp", r"\&lt;b\&#62; &amp"),
+        ("<b>*`~|\\", r"\<b\>\*\`\~\|\\"),
+    ],
+)
+def test_markdown_shows_the_text_itself(text: str, shown: str) -> None:
+    assert escaped(text) == shown
+
+
 def test_nasty_text_stays_in_its_cell() -> None:
     table = ResultTable(COLUMNS, [[NASTY, None, None]], NASTY)
     body = table.to_markdown().splitlines()
@@ -92,7 +125,7 @@ def test_files(tmp_path: Path) -> None:
     assert [path.read_text() for path in paths] == [table.to_markdown(), table.to_csv(), table.to_latex()]
     assert sorted(path.name for path in paths[0].parent.iterdir()) == sorted(path.name for path in paths)
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="cannot write the table"):
+    with pytest.raises(OutputError, match="cannot write"):
         table.save(tmp_path / "file" / "table")
 
 

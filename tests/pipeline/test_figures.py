@@ -5,8 +5,8 @@ import pytest
 from astropy.table import Table
 from matplotlib.figure import Figure
 
+from realbogus.evaluation.canvas import new_axes, svg
 from realbogus.pipeline import figures
-from realbogus.pipeline.chart import new_axes, svg
 
 
 def _frames(**changes):

@@ -263,8 +263,9 @@ def test_wrong_rows_are_refused(tmp_path):
 
 
 def test_an_unwritable_place_is_an_output_error(tmp_path):
+    (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="choose a folder you may write"):
-        _page(tmp_path / "missing", **_empty())
+        _page(tmp_path / "file", **_empty())
 
 
 def test_a_hundred_triptychs_stay_below_three_megabytes(page):

@@ -57,6 +57,23 @@ def test_it_scores_as_the_model_does(model: Model, exported: Path, toy_stamps: S
     assert other.predict(toy_stamps.pixels[:0]).shape == (0,)
 
 
+def test_it_runs_on_a_hundred_or_so_at_a_time(exported: Path) -> None:
+    other = OnnxClassifier(exported, threads=1)
+    session, sizes = other._session, []
+
+    class Watched:
+        def run(self, names: None, inputs: dict[str, np.ndarray]) -> object:  # type: ignore[type-arg]
+            sizes.append(len(inputs["planes"]))
+            return session.run(names, inputs)
+
+    other._session = Watched()
+    planes = np.random.default_rng(1).standard_normal((300, 2, 32, 32)).astype(np.float32)
+    whole = session.run(None, {"planes": planes})[0].reshape(-1)
+    np.testing.assert_allclose(other.logits(planes), whole, atol=1e-5)
+    assert sizes == [128, 128, 44]
+    assert other.logits(planes[:0]).shape == (0,)
+
+
 def test_bytes_do_for_a_path(exported: Path, toy_stamps: StampSet) -> None:
     arguments = {"noise": toy_stamps.noise[:3], "fwhm": toy_stamps.fwhm[:3]}
     one, two = OnnxClassifier(exported), OnnxClassifier(exported.read_bytes(), threads=2)

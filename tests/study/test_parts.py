@@ -13,12 +13,12 @@ from toys import make_plan
 
 from realbogus.architectures import ARCHITECTURES
 from realbogus.architectures.facts import PAPER_NETWORKS
-from realbogus.errors import ConfigError, InputError, UnknownNameError
+from realbogus.errors import ConfigError, InputError, RealbogusError, UnknownNameError
 from realbogus.stamps import StampSet
 from realbogus.study import paper
 from realbogus.study.artefact import begin, facts_of, finish, locked
 from realbogus.study.measures import fewer_missed, measure_scores
-from realbogus.study.plan import BEST_RECIPE, EFFORTS, plan_study
+from realbogus.study.plan import BEST_RECIPE, EFFORTS, Network, plan_study
 from realbogus.study.runs import plan_runs
 from realbogus.study.splits import split_path
 from realbogus.study.votes import combinations
@@ -43,10 +43,10 @@ def test_the_paper_agrees_with_itself() -> None:
     assert set(combinations(paper.TRIO)) == {tuple(n for n in paper.TRIO if n in key) for key in paper.TABLE_3}
 
 
-def test_the_paper_is_written_down_once() -> None:
-    ours = {name: (row.title, row.parameters_million) for name, row in paper.TABLE_2.items()}
-    assert ours == {name: (row.name, row.millions) for name, row in PAPER_NETWORKS.items()}
+def test_the_papers_networks_are_ours() -> None:
+    assert set(paper.NETWORKS) == set(PAPER_NETWORKS)
     assert set(paper.NETWORKS) | {"vgg13"} <= set(ARCHITECTURES)
+    assert [Network("vit_tiny").title, Network("mine", "compact").title] == ["ViT_Tiny", "mine"]
 
 
 def test_a_plan_of_every_scale(tmp_path: Path) -> None:
@@ -56,11 +56,19 @@ def test_a_plan_of_every_scale(tmp_path: Path) -> None:
         single = [key for key in runs if key.startswith("single/")]
         assert len(single) == 13
         assert sum(key.startswith("bag-") for key in runs) == 6
-        first = list(runs)[: 6 + 3 + plan.best_members * bool(plan.best)]  # the bag before all that is not of it
+        assert sum(key.startswith("best") for key in runs) == plan.best_members
+        first = list(runs)[: 6 + 3 + plan.best_members]  # the bag before all that is not of it
         assert not {key for key in runs if key.split("/")[1] in paper.TRIO} - set(first)
+        more = plan_runs(tmp_path, replace(plan, hard_too=True), "x")
+        assert list(more)[: len(runs)] == list(runs)
+        assert [key for key, job in more.items() if job.hard] == [key for key in more if "-hard/" in key]
+        assert len(more) == len(runs) + 3 + plan.best_members
         assert list(runs).index("single/vgg11") < list(runs).index("single/shufflenetv2_x0_5")
     assert plan_study("paper").recipe.training.epochs == 100
     assert plan_study("paper").recipe.training.batch_size == 256
+    assert plan_study("paper").recipe.training.lr == 1e-4
+    small = plan_runs(tmp_path, plan_study("small", epochs=1), "x")
+    assert [small[key].config.training.epochs for key in ("single/resnet18", "bag-field/resnet18")] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -68,8 +76,9 @@ def test_a_plan_of_every_scale(tmp_path: Path) -> None:
     [
         ({"scale": "huge"}, UnknownNameError, "known are paper, small, smoke"),
         ({"epochs": 0}, ConfigError, "at least 1"),
-        ({"seed": -1}, ConfigError, "seed -1"),
+        ({"seed": -1}, ConfigError, "seed is -1"),
         ({"networks": []}, ConfigError, "no networks"),
+        ({"best": Path("bset.toml")}, RealbogusError, r"bset\.toml"),
     ],
 )
 def test_an_impossible_plan(arguments: dict[str, object], error: type[Exception], message: str) -> None:
@@ -135,7 +144,9 @@ def test_nothing_hard_or_of_the_test_side_was_learned_from(whole: Path) -> None:
     for key, split, bootstrap, with_hard in (
         ("single/four", "stamp", False, False),
         ("bag-field/two", "field", True, False),
-        ("best/00", "field", False, True),
+        ("best/00", "field", False, False),
+        ("best-hard/01", "field", False, True),
+        ("bag-hard/two", "field", True, True),
     ):
         parts = read_parquet(split_path(whole, split))
         side, hard = np.asarray(parts["side"]), np.asarray(parts["hard"])

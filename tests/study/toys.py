@@ -32,6 +32,7 @@ def make_plan(**changes: Any) -> Plan:
         screen=with_overrides(Config(), {**small, **sharp, "training.epochs": 6}),
         best=with_overrides(Config(), {**small, **sharp, "training.epochs": 3}),
         best_members=2,
+        hard_too=True,
         bands=(0.2, 0.3),
         draws=50,
     )

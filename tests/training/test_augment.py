@@ -78,11 +78,25 @@ def test_a_function_does_for_a_name(planes: Tensor) -> None:
         augment(planes, ["melt"], 1.0, torch.Generator())
 
 
+def test_mixing_two_stamps_by_hand() -> None:
+    planes = torch.tensor([8.0, 4.0]).reshape(2, 1, 1, 1)
+    labels, weights = torch.tensor([0.0, 1.0]), torch.tensor([1.0, 3.0])
+    mixed, soft, weighed = mix(planes, labels, weights, 0.25, torch.Generator().manual_seed(1))  # which swaps the two
+    assert mixed.flatten().tolist() == [7.0, 5.0]
+    assert weighed.tolist() == [1.5, 2.5]
+    # of 1.5 the real stamp brings 0.25 * 3, of 2.5 it brings 0.75 * 3
+    assert soft.tolist() == pytest.approx([0.5, 0.9])
+    # a stamp without weight brings no label
+    soft = mix(planes, labels, torch.tensor([1.0, 0.0]), 0.25, torch.Generator().manual_seed(1))[1]
+    assert soft.tolist() == [0.0, 0.0]
+
+
 @pytest.mark.parametrize("share", [0.1, 0.9])
 def test_mixing_keeps_the_larger_share_of_every_stamp(planes: Tensor, share: float) -> None:
     labels, weights = torch.rand(400), torch.rand(400)
     mixed, soft, weighed = mix(planes, labels, weights, share, torch.Generator().manual_seed(2))
     other = torch.randperm(400, generator=torch.Generator().manual_seed(2))
     torch.testing.assert_close(mixed, 0.9 * planes + 0.1 * planes[other])
-    torch.testing.assert_close(soft, 0.9 * labels + 0.1 * labels[other])
-    assert weighed.sum() == pytest.approx(float(weights.sum()), rel=1e-5)
+    torch.testing.assert_close(weighed, 0.9 * weights + 0.1 * weights[other])
+    # a loss linear in the label is then the weighted sum of both stamps' losses
+    torch.testing.assert_close(weighed * soft, 0.9 * weights * labels + 0.1 * weights[other] * labels[other])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from realbogus.calibration import Calibration, fit_calibration
 from realbogus.classifier import Card
 from realbogus.config import Config, with_overrides
 from realbogus.ensemble import Ensemble
@@ -96,6 +97,38 @@ def test_a_bag_of_nothing(toy_stamps: StampSet) -> None:
     def complain(name: str, step: Progress) -> None:
         raise AssertionError("nothing may be trained")
 
-    unknown = with_overrides(QUICK, {"model.architecture": "magic"})
-    with pytest.raises(UnknownNameError, match="known are compact"):
-        bag(toy_stamps, [QUICK, unknown], rows=ROWS, progress=complain)
+    for changes, said in (
+        ({"model.architecture": "magic"}, "known are compact"),
+        ({"training.schedule": "magic"}, "known are constant"),
+        ({"training.loss": "magic"}, "known are bce"),
+        ({"training.balance": "magic"}, "known are balanced"),
+        ({"training.augment": ["magic"]}, "known are brightness"),
+    ):
+        with pytest.raises(UnknownNameError, match=said):
+            bag(toy_stamps, [QUICK, with_overrides(QUICK, changes)], rows=ROWS, progress=complain)
+
+
+def test_a_bag_carries_calibrations_and_may_start_afresh(toy_stamps: StampSet, tmp_path: Path) -> None:
+    valid = np.arange(80, 140)
+    quick = with_overrides(QUICK, {"training.epochs": 1})
+    ensemble = bag(toy_stamps, [quick, quick], rows=ROWS, valid_rows=valid, out=tmp_path)
+    part = toy_stamps.select(valid)
+    scores = ensemble.predict(part.pixels, noise=part.noise, fwhm=part.fwhm)
+    expected = fit_calibration(scores, part.labels, method="beta")
+    given = Ensemble.load(tmp_path).card.calibration
+    assert given is not None
+    np.testing.assert_allclose(Calibration.from_dict(given)(scores), expected(scores), atol=1e-4)
+    # the vote is of the scores as they are
+    members = [member.predict(part.pixels, noise=part.noise, fwhm=part.fwhm) for member in ensemble.members]
+    np.testing.assert_allclose(scores, np.mean(members, axis=0), atol=1e-6)
+    assert all(member.card.calibration is not None for member in ensemble.members)
+
+    class Killed(Exception):
+        pass
+
+    def kill(name: str, step: Progress) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        bag(toy_stamps, [quick, quick], rows=ROWS, out=tmp_path, resume=False, progress=kill)
+    assert not (tmp_path / "card.json").exists()

@@ -36,7 +36,12 @@ def gradients(x: Tensor, weight: Tensor, bias: Tensor, active: bool, **options: 
         (24, 24, 9, 5, {"padding": 2, "groups": 24}, None),
         (128, 128, 4, 3, {"padding": 1, "dilation": 2}, None),
         (128, 128, 4, 3, {"padding": 1, "groups": 2}, None),
-        (128, 128, 4, 1, {}, None),
+        (64, 80, 9, 1, {}, "_Convolution"),
+        (64, 80, 1, 1, {}, "_Convolution"),
+        (64, 80, 9, 1, {"stride": 2}, None),
+        (64, 80, 9, 1, {"padding": 1}, None),
+        (64, 80, 9, 1, {"groups": 4}, None),
+        (16, 80, 9, 1, {}, None),
     ],
 )
 def test_it_is_torchs_convolution(
@@ -56,6 +61,44 @@ def test_it_is_torchs_convolution(
     assert used == ([] if form is None else [form])
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4 * float(other.abs().max()))
+
+
+@pytest.mark.parametrize(("side", "kernel", "padding"), [(9, 1, 0), (4, 3, 1), (2, 3, 1)])
+def test_maps_may_lie_in_memory_as_they_like(side: int, kernel: int, padding: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(20, 128, side, side, generator=generator)  # plane by plane, not channels last
+    weight, bias = torch.randn(128, 128, kernel, kernel, generator=generator), torch.randn(128, generator=generator)
+    ours, theirs = (gradients(x, weight, bias, active, padding=padding) for active in (True, False))
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4 * float(other.abs().max()))
+
+
+@pytest.mark.parametrize(
+    ("shape", "weight", "form"),
+    [
+        ((256, 256, 16, 16), (64, 256, 1, 1), "_Convolution"),  # resnet50 with planes of 64 px
+        ((256, 256, 56, 56), (64, 256, 1, 1), None),  # and of 224 px: 800 MB
+        ((64, 64, 56, 56), (512, 64, 1, 1), None),  # large on the other side
+        ((256, 512, 2, 2), (4096, 512, 2, 2), "_Dense"),  # the head of a VGG with 64 px
+        ((64, 512, 7, 7), (4096, 512, 7, 7), None),  # and with 224 px: 400 MB of weights again
+        ((256, 512, 4, 4), (512, 512, 3, 3), "_Convolution"),
+    ],
+)
+def test_no_matrix_is_larger_than_some_hundred_megabytes(
+    shape: tuple[int, ...], weight: tuple[int, ...], form: str | None
+) -> None:
+    numbers = torch.empty(weight, device="meta", requires_grad=True)
+    plain = convolution._Plain.of(torch.empty(shape, device="meta"), numbers, padding=int(weight[-1] == 3))
+    assert plain is not None
+    chosen = plain.form()
+    assert (None if chosen is None else chosen.__name__) == form
+
+
+def test_few_stamps_are_left_alone() -> None:
+    numbers = torch.empty(128, 128, 1, 1, device="meta", requires_grad=True)
+    for count, form in ((15, None), (16, convolution._Convolution)):
+        plain = convolution._Plain.of(torch.empty(count, 128, 8, 8, device="meta"), numbers)
+        assert plain is not None and plain.form() is form
 
 
 def test_what_does_not_train_is_left_alone() -> None:

@@ -32,6 +32,23 @@ def test_focal_without_focus_is_weighted_bce() -> None:
     )
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.3, 0.5, 1.0, 1.5, 2.0, 5.0])
+def test_focal_has_a_slope_everywhere(gamma: float) -> None:
+    config, focal = TrainingConfig(focal_gamma=gamma), LOSSES.resolve("focal")
+    for label in (0.0, 0.25, 1.0):
+        logits = torch.tensor([-200.0, -30.0, -18.0, -1.0, 0.0, 2.0, 18.0, 30.0, 200.0], requires_grad=True)
+        targets = torch.full_like(logits, label)
+        loss = focal(logits, targets, config)
+        (slope,) = torch.autograd.grad(loss.sum(), logits)
+        assert torch.isfinite(loss).all() and torch.isfinite(slope).all()
+        # against the difference quotient in double precision, where nothing saturates
+        inner = torch.tensor([-5.0, -1.0, 0.0, 2.0, 5.0], dtype=torch.float64)
+        ends = [focal(inner + step, torch.full_like(inner, label), config) for step in (1e-6, -1e-6)]
+        inner.requires_grad_()
+        (slope,) = torch.autograd.grad(focal(inner, torch.full_like(inner, label), config).sum(), inner)
+        torch.testing.assert_close(slope, (ends[0] - ends[1]) / 2e-6, rtol=1e-5, atol=1e-8)
+
+
 @pytest.mark.parametrize("name", list(LOSSES))
 def test_losses_stay_finite_at_great_logits(name: str) -> None:
     logits = torch.tensor([-200.0, 200.0], requires_grad=True)

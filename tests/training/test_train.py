@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from realbogus.calibration import Calibration, fit_calibration
 from realbogus.config import Config, build, with_overrides
+from realbogus.ensemble import Ensemble
 from realbogus.errors import ConfigError, InputError, ModelError, OutputError, UnknownNameError
 from realbogus.metrics import roc_auc
 from realbogus.model import Model
@@ -353,6 +356,89 @@ def test_nonsense_is_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         train(toy_stamps, recipe(**changes), rows=TRAIN[:40])
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"training.loss": "hinge"}, UnknownNameError, "known are bce, focal"),
+        ({"training.schedule": "steps"}, UnknownNameError, "known are constant, cosine"),
+        ({"training.balance": "fair"}, UnknownNameError, "known are balanced, repeat"),
+        ({"training.augment": ["flip", "melt"]}, UnknownNameError, "known are brightness, flip"),
+        ({"model.options": {"dropout": 1.5}}, ConfigError, r"dropout = 1.5 \(model.options\)"),
+        ({"model.options": {"classes": 3}}, ConfigError, "gives 3 logits a stamp.*leave out `classes`"),
+        ({"model.options": {"depth": 3}}, ConfigError, "does not take the options depth = 3"),
+        ({"model.options": {"dropout": float("nan")}}, ConfigError, "nan"),
+        ({"preprocess.size": "64"}, ConfigError, "preprocess.size is '64', expected a whole number"),
+        ({"preprocess.size": 2}, ConfigError, "too small for 2 stages"),
+        ({"training.device": "cuda:77"}, ConfigError, "device 'cuda:77'"),
+    ],
+)
+def test_a_bad_recipe_is_refused_before_anything_is_done(
+    toy_stamps: StampSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any], error: type[Exception], message: str,
+) -> None:  # fmt: skip
+    for name in ("make_part", "fingerprint", "read_checkpoint", "_clear"):
+        monkeypatch.setattr(f"realbogus.training.train.{name}", lambda *_, n=name: pytest.fail(f"{n} was called"))
+    (tmp_path / "history.csv").write_text("an earlier run's")
+    before = torch.random.get_rng_state()
+    with pytest.raises(error, match=message):
+        train(toy_stamps, recipe(**changes), rows=TRAIN[:40], out=tmp_path, resume=False)
+    assert (tmp_path / "history.csv").read_text() == "an earlier run's"
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_run_that_starts_afresh_removes_the_earlier_one(toy_stamps: StampSet, tmp_path: Path) -> None:
+    quick = recipe(**{"training.epochs": 2})
+    train(toy_stamps, quick, rows=TRAIN[:40], out=tmp_path)
+    (tmp_path / "mine.txt").write_text("no business of ours")
+    earlier = {path.name for path in tmp_path.iterdir()}
+    assert {"card.json", "weights.safetensors", "history.csv", "checkpoint", "tensorboard", "mine.txt"} == earlier
+
+    class Killed(Exception):
+        pass
+
+    def kill(progress: Progress) -> None:
+        assert progress.epoch == 1, "it went on where the other stopped"
+        raise Killed
+
+    with pytest.raises(Killed):
+        train(toy_stamps, quick, rows=TRAIN[:40], out=tmp_path, resume=False, progress=kill)
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.txt"}
+
+
+def test_nothing_trained_nothing_drawn(toy_stamps: StampSet, tmp_path: Path) -> None:
+    quick = recipe(**{"training.epochs": 1})
+    train(toy_stamps, quick, rows=TRAIN[:40], out=tmp_path)
+    shutil.rmtree(tmp_path / "tensorboard")
+    train(toy_stamps, quick, rows=TRAIN[:40], out=tmp_path)
+    assert not (tmp_path / "tensorboard").exists()
+
+
+def test_the_card_carries_a_calibration(
+    undisturbed: tuple[Model, Path], toy_stamps: StampSet, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, out = undisturbed
+    part = toy_stamps.select(VALID)
+    scores = model.predict(part.pixels, noise=part.noise, fwhm=part.fwhm)
+    expected = fit_calibration(scores, part.labels, method="beta")
+    given = model.card.calibration
+    assert given is not None and (given["method"], given["real"], given["bogus"]) == ("beta", 26, 54)
+    np.testing.assert_allclose(Calibration.from_dict(given)(scores), expected(scores), atol=1e-4)
+    assert Model.load(out).card.calibration == given
+    # scores are as they were, probabilities are others and better
+    bare = model.with_card(replace(model.card, calibration=None))
+    assert np.array_equal(bare.predict(part.pixels, noise=part.noise, fwhm=part.fwhm), scores)
+    assert np.abs(expected(scores) - scores).max() > 1e-3
+    vote = Ensemble.of([model], calibrated=True).predict(part.pixels, noise=part.noise, fwhm=part.fwhm)
+    np.testing.assert_allclose(vote, Calibration.from_dict(given)(scores), atol=1e-6)
+    # too few to fit on
+    caplog.set_level("INFO", "realbogus")
+    quick = recipe(**{"training.epochs": 1})
+    few = train(toy_stamps, quick, rows=TRAIN[:40], valid_rows=VALID[:27])
+    assert few.card.calibration is None and "9 real and 18 bogus" in caplog.text
+    assert train(toy_stamps, quick, rows=TRAIN[:40], valid_rows=VALID[:30]).card.calibration is not None
+    assert train(toy_stamps, quick, rows=TRAIN[:40]).card.calibration is None
 
 
 def test_both_classes_are_needed(toy_stamps: StampSet) -> None:

@@ -48,7 +48,8 @@ def build_network(name: str | Builder, in_channels: int, size: int, **options: A
     UnknownNameError
         No such architecture.
     ConfigError
-        The builder does not know an option, or the plane is too small for it.
+        The builder does not know an option, or a value it cannot build with; or the plane is
+        too small for it.
 
     Examples
     --------
@@ -62,5 +63,12 @@ def build_network(name: str | Builder, in_channels: int, size: int, **options: A
         raise ConfigError(f"a network of {in_channels} input planes: it needs at least one")
     try:
         return builder(in_channels, size, **options)
-    except TypeError as error:
-        raise ConfigError(f"architecture {name!r} does not take the options {sorted(options)}: {error}") from error
+    except ConfigError:
+        raise
+    # what torch, timm and torchvision raise for values that cannot be
+    except (TypeError, ValueError, RuntimeError, AssertionError, ArithmeticError, LookupError) as error:
+        given = ", ".join(f"{key} = {value!r}" for key, value in sorted(options.items()))
+        raise ConfigError(
+            f"architecture {name!r} does not take the options {given or 'none'} (model.options) with "
+            f"planes {in_channels} x {size} x {size}: {error}"
+        ) from error

@@ -55,6 +55,10 @@ class Compact(nn.Module):
         super().__init__()
         if not widths or len(widths) % 2:
             raise ConfigError(f"compact: {len(widths)} widths; give an even number, two a stage")
+        if not all(isinstance(width, int) and width > 0 for width in (*widths, hidden)):
+            raise ConfigError(
+                f"compact: widths {list(widths)} and hidden {hidden}; give whole numbers of features, 1 or more"
+            )
         stages = len(widths) // 2
         side = size >> (stages - 1)
         if side < 2:

@@ -11,12 +11,12 @@ from rich.console import Console
 
 from .. import __version__
 from ..errors import RealbogusError
-from . import images, learning, networks, nights, reproduce
+from . import images, learning, networks, nights, reproduce, vet
 from .verb import Verb
 
 __all__ = ["main", "parser"]
 
-VERBS: tuple[Verb, ...] = (*nights.VERBS, *images.VERBS, *learning.VERBS, *networks.VERBS, *reproduce.VERBS)
+VERBS: tuple[Verb, ...] = (*nights.VERBS, *images.VERBS, *learning.VERBS, *networks.VERBS, *reproduce.VERBS, *vet.VERBS)
 
 
 def parser() -> ArgumentParser:
@@ -32,10 +32,11 @@ def parser() -> ArgumentParser:
         prog="realbogus",
         description="Decide which detections in astronomical difference images are real.",
         version=__version__,
+        allow_abbrev=False,  # half a flag would mean another one as soon as there is a new one
     )
     verbs = top.add_subcommands(required=True, dest="verb")
     for verb in VERBS:
-        sub = ArgumentParser(description=verb.help)
+        sub = ArgumentParser(description=verb.help, allow_abbrev=False)
         sub.add_argument("--config", action="config", help="read options from a YAML or JSON file")
         verb.arguments(sub)
         verbs.add_subcommand(verb.name, sub, help=verb.help)

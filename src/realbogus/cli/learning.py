@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from argparse import SUPPRESS
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from typing import Any
 import numpy as np
 from astropy.table import MaskedColumn
 from jsonargparse import ArgumentParser
+from numpy.typing import NDArray
 from rich.console import Console
 
 from ..classifier import Classifier
 from ..config import Config
 from ..errors import ConfigError, InputError
+from ..evaluation.result import PREVALENCE, SPECIFICITY
 from ..preprocess import Preprocess
 from .images import check_table_path, write_table
 from .verb import Verb, bars, check_threshold, tell
@@ -29,6 +32,7 @@ def _train_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("stamps", type=str, help="folder of labelled stamps")
     add("-o", "--out", type=str, required=True, help="folder for the model; a run that was cut off carries on")
+    add("--restart", action="store_true", help="start afresh: remove what an earlier run left in the folder")
     add(
         "--recipe",
         type=str,
@@ -71,8 +75,8 @@ def _train(options: Any, console: Console, errors: Console) -> None:
     from ..pipeline.settings import prepare_output
     from ..stamps import StampSet
 
-    given = {key: options.get(key) for key, _ in _keys()}
-    overrides = parse_overrides(options.set) | {key: value for key, value in given.items() if value is not None}
+    # a flag that was not given is not there; `null` is a value like any other, and refused where it does not fit
+    overrides = parse_overrides(options.set) | {key: options[key] for key, _ in _keys() if key in options}
     if options.bag is not None and options.bag < 1:
         raise ConfigError(f"--bag {options.bag}: a bag has at least 1 network")
     config = load_config(options.recipe, overrides=overrides) if options.recipe else with_overrides(Config(), overrides)
@@ -94,6 +98,8 @@ def _train(options: Any, console: Console, errors: Console) -> None:
     ]
     parts = split(stamps, config.split, seed=config.seed)
     out = prepare_output(Path(options.out))  # now, not after the first epoch
+    if options.restart:
+        shutil.rmtree(out / "test", ignore_errors=True)  # the report of the model that goes
     with bars(errors) as progress:
 
         def say(name: str, step: Progress) -> None:
@@ -104,39 +110,90 @@ def _train(options: Any, console: Console, errors: Console) -> None:
             model = bag(
                 stamps, members,
                 rows=parts.train, valid_rows=parts.valid,
-                seed=config.seed, name=config.model.name, out=out, progress=say,
+                seed=config.seed, name=config.model.name, out=out, resume=not options.restart, progress=say,
             )  # fmt: skip
         else:
             model = train(
                 stamps, config,
-                rows=parts.train, valid_rows=parts.valid, out=out, progress=lambda step: say("train", step),
+                rows=parts.train, valid_rows=parts.valid, out=out, resume=not options.restart,
+                progress=lambda step: say("train", step),
             )  # fmt: skip
     tell(console, f"written: {out}")
-    if len(parts.test):
+    tell(console, _calibrated(model.card.calibration, stamps.labels[parts.valid]))
+    if set(stamps.labels[parts.test]) >= {0, 1}:
         report = evaluate(model, stamps.select(parts.test))
         report.save(out / "test")
-        console.print(report.to_markdown(), markup=False, highlight=False)
+        tell(console, report.to_markdown())
+
+
+def _calibrated(calibration: Mapping[str, Any] | None, labels: NDArray[np.int64]) -> str:
+    if calibration is not None:
+        return (
+            f"calibration in the card: {calibration['method']}, fitted on {calibration['real']} real and "
+            f"{calibration['bogus']} bogus of the validation side; scores stay as they are"
+        )
+    from ..training.calibrate import LEAST
+
+    return (
+        f"no calibration in the card: the validation side holds {int((labels == 1).sum())} real and "
+        f"{int((labels == 0).sum())} bogus, {LEAST} usable of each are needed (split.fractions)"
+    )
 
 
 def _evaluate_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("model", type=str, help="an .onnx file, a model folder, or `default`")
     add("stamps", type=str, help="folder of labelled stamps")
-    add("-o", "--out", type=str, required=True, help="folder for the report")
-    add("--threshold", type=float, default=None, help="the model's by default")
+    add("-o", "--out", type=str, required=True, help="folder for the report; with --against one folder a model")
+    add("--against", type=str, nargs="*", default=[], metavar="MODEL",
+        help="measure these models too, on the same stamps, and compare them, best AUC first")  # fmt: skip
+    add("--threshold", type=float, default=None, help="score >= threshold is real; the model's by default")
+    add(
+        "--prevalence", type=float, default=PREVALENCE, metavar="P",
+        help="share of real among the survey's own candidates, for the purity there",
+    )  # fmt: skip
+    add(
+        "--specificity", type=float, default=SPECIFICITY, metavar="S",
+        help="share of bogus to turn away where recall and missed real are counted",
+    )  # fmt: skip
+    add(
+        "--draws", type=int, default=1000, metavar="N",
+        help="bootstrap draws of every interval, 0 for no intervals",
+    )  # fmt: skip
 
 
 def _evaluate(options: Any, console: Console, errors: Console) -> None:
-    from ..evaluation.report import evaluate
+    from ..ensemble import member_path
+    from ..evaluation.comparison import write_comparison
+    from ..evaluation.report import check_choices, evaluate
     from ..pipeline.settings import prepare_output
     from ..stamps import StampSet
 
     check_threshold(options.threshold)
-    model, stamps = _model(options.model), StampSet.load(options.stamps)
-    out = prepare_output(Path(options.out))
-    report = evaluate(model, stamps, threshold=options.threshold)
-    report.save(out)
-    console.print(report.to_markdown(), markup=False, highlight=False)
+    chosen = {name: options[name] for name in ("prevalence", "specificity", "draws")}
+    check_choices(**chosen)  # before any model is opened
+    models = _named([(given, _model(given)) for given in (options.model, *options.against)])
+    stamps, out = StampSet.load(options.stamps), prepare_output(Path(options.out))
+    reports = {}
+    for place, (name, model) in enumerate(models.items(), start=1):
+        reports[name] = report = evaluate(model, stamps, threshold=options.threshold, **chosen)
+        folder = out / member_path(place, name).name if len(models) > 1 else out
+        report.save(folder)
+        tell(console, report.to_markdown())
+        tell(console, f"report: {folder / 'report.html'}")
+    if len(models) > 1:
+        tell(console, f"\n{write_comparison(reports, out).to_markdown()}\ncomparison: {out / 'comparison.md'}")
+
+
+def _named(models: list[tuple[str, Classifier]]) -> dict[str, Classifier]:
+    """Give models that are compared a name each: the card's, and the path where cards share one."""
+    if len({given for given, _ in models}) < len(models):
+        raise InputError(f"a model is named twice in {', '.join(given for given, _ in models)}: name each once")
+    names = [f"{model.card.name} {model.card.version}" for _, model in models]
+    return {
+        name if names.count(name) == 1 else f"{name} ({given})": model
+        for name, (given, model) in zip(names, models, strict=True)
+    }
 
 
 def _score_arguments(parser: ArgumentParser) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import ConfigError, OutputError
+from ..files import write_text
 from .verb import Verb, bars, tell
 
 __all__ = ["VERBS"]
@@ -32,10 +32,12 @@ def _arguments(parser: ArgumentParser) -> None:
 def _networks(options: Any, console: Console, errors: Console) -> None:
     try:
         from ..architectures import ARCHITECTURES
-        from ..architectures.facts import facts
+        from ..architectures.facts import PAPER_NETWORKS, facts
     except ImportError as error:
         raise ConfigError('the networks need torch: pip install "realbogus[train]"') from error
     names = list(options.networks or ARCHITECTURES)
+    for name in names:
+        ARCHITECTURES.resolve(name)  # now, not after minutes of measuring those before it
     out = None if options.out is None else _check_output(Path(options.out))
     rows = []
     with bars(errors) as progress:
@@ -68,9 +70,13 @@ def _networks(options: Any, console: Console, errors: Console) -> None:
             "" if math.isnan(row.stamps_per_s) else f"{row.stamps_per_s:,.0f}",
         )
     console.print(table)
+    for name in names:
+        paper = PAPER_NETWORKS.get(name)
+        if paper is not None and paper.note:
+            tell(console, f"* Table 2 of the paper has {paper.millions} M for {paper.name}: {paper.note}.")
     if out is not None:
         values = [{key: _plain(value) for key, value in asdict(row).items()} for row in rows]
-        _write(out, json.dumps(values, indent=1) + "\n")
+        write_text(out, json.dumps(values, indent=1) + "\n")
         tell(console, f"written: {out}")
 
 
@@ -79,21 +85,17 @@ def _plain(value: Any) -> Any:
 
 
 def _check_output(path: Path) -> Path:
-    """Make the folder of a file now, not after a minute of measuring."""
+    """Make the folder of a file and try to write there, now and not after minutes of measuring."""
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder; name a file in it")
+    part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        part.unlink()
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error}; choose a place you may write") from error
     return path
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error}; choose a place you may write") from error
 
 
 VERBS = (Verb("networks", "list the networks and what each costs here", _arguments, _networks),)

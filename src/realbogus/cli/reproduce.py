@@ -49,7 +49,10 @@ def _run(options: Any, console: Console, errors: Console) -> None:
             engine=options.engine, jobs=options.jobs, progress=progress,
         )  # fmt: skip
     tell(console, (out / "tables" / "table2.md").read_text(encoding="utf-8"))
-    for key, reason in json.loads((out / "summary.json").read_text(encoding="utf-8"))["failed"].items():
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    for remark in summary["screen"]["remarks"]:
+        tell(console, remark)
+    for key, reason in summary["failed"].items():
         tell(console, f"failed {key}: {reason}")
     tell(console, f"all tables: {out / 'tables.md'}")
     tell(console, f"report: {report.resolve()}")

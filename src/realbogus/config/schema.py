@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -35,6 +36,10 @@ class ModelConfig:
     options: Mapping[str, Any] = field(default_factory=dict)
     views: Literal[1, 2, 4, 8] = 1
     threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise ConfigError(f"model.threshold is {self.threshold}: scores lie in 0 to 1, give a number between")
 
 
 @dataclass(frozen=True)
@@ -155,6 +160,10 @@ class TrainingConfig:
     tensorboard: bool = True
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            for number in value if isinstance(value, tuple) else (value,):
+                if isinstance(number, float) and not math.isfinite(number):
+                    raise ConfigError(f"training.{name} is {value}: give a finite number")
         for name in ("epochs", "batch_size", "repeat_reals", "variants"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"training.{name} is {getattr(self, name)}: it must be at least 1")
@@ -172,9 +181,17 @@ class TrainingConfig:
             "mixup",
             "devices",
             "threads",
+            "focal_gamma",
         ):
             if getattr(self, name) < 0:
                 raise ConfigError(f"training.{name} is {getattr(self, name)}: it must not be negative")
+        if min(self.focal_alpha) < 0 or max(self.focal_alpha) == 0:
+            raise ConfigError(
+                f"training.focal_alpha is {list(self.focal_alpha)}: the weights of bogus and real must not be "
+                "negative, nor both 0"
+            )
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError(f"training.betas is {list(self.betas)}: both must lie in 0 to 1, below 1")
 
 
 def _paper_preprocess() -> Mapping[str, Any]:
@@ -215,6 +232,10 @@ class Config:
     preprocess: Mapping[str, Any] = field(default_factory=_paper_preprocess)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError(f"seed is {self.seed}: it must not be negative")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values as JSON gives them back: lists for tuples."""

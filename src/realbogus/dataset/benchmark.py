@@ -7,6 +7,7 @@ the reals, everything else that is detected far from them the bogus. Frames come
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
@@ -16,6 +17,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..images.candidates import CHANNELS
 from ..images.simulate.survey import Nuisance
+from ..processes import end_with
 from ..registry import Registry
 from ..stamps import StampSet
 from .parts import PartStore
@@ -168,7 +170,8 @@ def _made(plans: list[FieldPlan], jobs: int) -> Iterator[tuple[str, StampSet]]:
         for plan in plans:
             yield plan.name, field_stamps(plan)
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with, initargs=(os.getpid(),)) as pool:
         waiting = {pool.submit(field_stamps, plan): plan.name for plan in plans}
         for future in as_completed(waiting):
             yield waiting.pop(future), future.result()

@@ -95,7 +95,7 @@ def _sha256(stamps: StampSet) -> str:
 
 
 def recorded(name: str) -> dict[str, Any]:
-    """Return the fingerprint that was recorded of a set: of a scale, or of `smoke`'s first field.
+    """Return the fingerprint that was recorded of a set: of a scale, or of its first field.
 
     Raises
     ------

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError
 from ..stamps import StampSet
 
-__all__ = ["LOOKALIKES", "RECOGNISED", "bands", "hand_picked", "reviewed"]
+__all__ = ["LOOKALIKES", "RECOGNISED", "bands", "hand_picked"]
 
 #: Kinds of bogus that hardly anybody picks as an example of bogus.
 LOOKALIKES = ("star",)
 #: Share of them that people recognise; it decides how much scores high.
-RECOGNISED = 0.1
+RECOGNISED = 0.0
 
 
 def hand_picked(
@@ -26,7 +26,7 @@ def hand_picked(
     """Choose the bogus on which the screening network is trained.
 
     People pick clear examples, and the lone residual on a star's own place looks like a star (kind "star"):
-    only a share of those are known for what they are. All other kinds come with the share they have among
+    none of those, or only a share, is known for what it is. All other kinds come with the share they have among
     the detections. So the network learns what people know, and what looks like a real scores like one.
     Without the column `kind` all bogus are drawn from.
 
@@ -37,19 +37,19 @@ def hand_picked(
     rng : numpy.random.Generator
         The only randomness.
     count : int
-        How many; the paper took as many as there are reals.
+        How many, or all that are clear where there are fewer; the paper took as many as there are reals.
     recognised : float
         Share of the look-alikes that people recognise, in [0, 1].
 
     Returns
     -------
-    ndarray of int, shape (count,)
+    ndarray of int, shape (at most count,)
         Rows, sorted.
 
     Raises
     ------
     InputError
-        There are fewer clear bogus.
+        `count` is not positive, or nothing is clear.
 
     Examples
     --------
@@ -66,9 +66,11 @@ def hand_picked(
         alike = clear & np.isin(np.asarray(stamps.catalogue["kind"]), LOOKALIKES)
         clear[alike] = rng.random(int(alike.sum())) < recognised
     bogus = np.flatnonzero(clear)
-    if not 0 < count <= len(bogus):
-        raise InputError(f"cannot hand-pick {count} of {len(bogus)} clear bogus: give a number from 1 to {len(bogus)}")
-    return np.sort(rng.choice(bogus, count, replace=False))
+    if count < 1 or not len(bogus):
+        raise InputError(
+            f"cannot hand-pick {count} of {len(bogus)} clear bogus: ask for at least 1, of a set that holds clear bogus"
+        )
+    return np.sort(rng.choice(bogus, min(count, len(bogus)), replace=False))
 
 
 def bands(scores: ArrayLike, low: float = 0.2, high: float = 0.9) -> NDArray[np.str_]:
@@ -103,39 +105,3 @@ def bands(scores: ArrayLike, low: float = 0.2, high: float = 0.9) -> NDArray[np.
     if not np.isfinite(values).all():
         raise InputError(f"{int((~np.isfinite(values)).sum())} of {values.size} screening scores are not finite")
     return np.where(values < low, "keep", np.where(values <= high, "review", "hard"))
-
-
-def reviewed(scores: ArrayLike, share: float = 9007 / 9994, low: float = 0.2, high: float = 0.9) -> NDArray[np.bool_]:
-    """Say which bogus stay after screening and review.
-
-    People kept 9,007 of the 9,994 reviewed in the paper. What they took out must have looked like reals, so
-    here the review drops those of the band that score highest.
-
-    Parameters
-    ----------
-    scores : array_like of float, shape (N,)
-        Screening scores of the raw bogus.
-    share : float
-        Share of the reviewed that stays.
-    low, high : float
-        Ends of the band.
-
-    Returns
-    -------
-    ndarray of bool, shape (N,)
-        True where the bogus stays in the set.
-
-    Examples
-    --------
-    >>> reviewed([0.1, 0.3, 0.5, 0.8, 0.99], share=0.7).tolist()
-    [True, True, True, False, False]
-    """
-    if not 0 <= share <= 1:
-        raise InputError(f"share {share} of the reviewed: must lie in 0 to 1")
-    values = np.asarray(scores, dtype=float)
-    band = bands(values, low, high)
-    stay = np.asarray(band != "hard", dtype=bool)
-    rows = np.flatnonzero(band == "review")
-    out = len(rows) - int(np.floor(share * len(rows) + 0.5))
-    stay[rows[np.argsort(-values[rows], kind="stable")[:out]]] = False
-    return stay

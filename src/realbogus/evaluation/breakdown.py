@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
 from ..metrics import wilson_interval
-from .tables import Cell, Column, Measured, ResultTable
+from .tables import Cell, Column, Measured, ResultTable, known
 
 __all__ = ["SNR_EDGES", "Bin", "Breakdown", "break_down", "by_kind", "by_value", "table_of"]
 
@@ -83,11 +83,11 @@ class Breakdown:
         """Return values for JSON."""
         rows = [
             {
-                "name": b.name, "low": _number(b.low), "high": _number(b.high), "real": b.real, "found": b.found,
-                "bogus": b.bogus, "passed": b.passed, "recall": _number(b.recall.value),
-                "recall_interval": [_number(b.recall.low), _number(b.recall.high)],
-                "specificity": _number(b.specificity.value),
-                "specificity_interval": [_number(b.specificity.low), _number(b.specificity.high)],
+                "name": b.name, "low": known(b.low), "high": known(b.high), "real": b.real, "found": b.found,
+                "bogus": b.bogus, "passed": b.passed, "recall": known(b.recall.value),
+                "recall_interval": [known(b.recall.low), known(b.recall.high)],
+                "specificity": known(b.specificity.value),
+                "specificity_interval": [known(b.specificity.low), known(b.specificity.high)],
             }
             for b in self.bins
         ]  # fmt: skip
@@ -125,7 +125,7 @@ def break_down(
     """
     names = set(columns.colnames if isinstance(columns, Table) else columns)
     values, truth = np.asarray(scores), np.asarray(labels)
-    called = values >= threshold
+    called = values >= float(threshold)  # a float of Python takes the scores' own precision
     found: list[Breakdown] = []
     for column, title in (("snr", "S/N"), ("mag", "magnitude"), ("seeing", "seeing (arcsec)"), ("fwhm", "FWHM (px)")):
         if column in names and not (column == "fwhm" and "seeing" in names):
@@ -232,7 +232,3 @@ def _share(part: int, whole: int) -> Measured:
         return Measured(math.nan)
     low, high = wilson_interval(part, whole)
     return Measured(part / whole, float(low), float(high))
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ..errors import OutputError
+from ..files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["COLOURS", "CYCLE", "legend", "log_axis", "new_axes", "new_figure", "save_figure", "svg"]
 
-#: Colours by use; `svg` turns each into the CSS variable of its name. The data's are those of Okabe & Ito (2008),
-#: which people with any colour vision tell apart.
+#: Colours by use; `svg` turns each into the CSS variable of its name. Those of an evaluation's data are of
+#: Okabe & Ito (2008), which people with any colour vision tell apart; `accent`, `warm`, `faint` are a night's.
 COLOURS = {
     "real": "#0072b2",
     "bogus": "#d55e00",
@@ -31,6 +31,9 @@ COLOURS = {
     "fourth": "#cc79a7",
     "fifth": "#e69f00",
     "sixth": "#56b4e9",
+    "accent": "#1c629c",
+    "warm": "#b8560b",
+    "faint": "#9fb4c8",
     "ink": "#18222d",
     "muted": "#586572",
     "line": "#dfe4e9",
@@ -74,7 +77,7 @@ def new_figure(width: float = 5.6, height: float = 3.6, *, constrained: bool = T
         return Figure(figsize=(width, height), layout="constrained" if constrained else None)
 
 
-def new_axes(width: float = 5.6, height: float = 3.6, *, columns: int = 1) -> Any:
+def new_axes(width: float = 5.6, height: float = 3.6, *, columns: int = 1, fixed: bool = False) -> Any:
     """Return empty Axes in the house's style, on a Figure of their own.
 
     Parameters
@@ -83,6 +86,8 @@ def new_axes(width: float = 5.6, height: float = 3.6, *, columns: int = 1) -> An
         Size of the Figure in inches.
     columns : int
         With more than one, that many Axes side by side are returned, as an array.
+    fixed : bool
+        The frame does not give way to its labels, so that figures set one below the other line up.
 
     Examples
     --------
@@ -94,8 +99,10 @@ def new_axes(width: float = 5.6, height: float = 3.6, *, columns: int = 1) -> An
     """
     import matplotlib as mpl
 
-    figure = new_figure(width, height)
+    figure = new_figure(width, height, constrained=not fixed)
     with mpl.rc_context(_STYLE):
+        if fixed:
+            figure.subplots_adjust(left=0.12, right=0.985, bottom=0.24, top=0.86)
         return figure.subplots(1, columns)
 
 
@@ -168,17 +175,13 @@ def save_figure(
 
     whole, stem = cast("Figure", getattr(figure, "figure", None) or figure), Path(stem)
     dateless = {"pdf": {"CreationDate": None}, "png": {"Software": None}, "svg": {"Date": None}}
-    paths = [stem.with_name(f"{stem.name}.{suffix}") for suffix in formats]
-    try:
-        stem.parent.mkdir(parents=True, exist_ok=True)
-        for path, suffix in zip(paths, formats, strict=True):
-            part = path.with_name(path.name + ".part")
-            with mpl.rc_context(_STYLE | {"pdf.fonttype": 42 if truetype else 3}):
-                whole.savefig(part, format=suffix, dpi=dpi, metadata=dateless.get(suffix))
-            os.replace(part, path)
-    except OSError as error:
-        raise OutputError(f"cannot write the figure {stem}: {error}; choose a folder you may write") from error
-    return paths
+    _as_plain_words(whole)
+
+    def write(suffix: str, part: Path) -> None:
+        with mpl.rc_context(_STYLE | {"pdf.fonttype": 42 if truetype else 3}):
+            whole.savefig(part, format=suffix, dpi=dpi, metadata=dateless.get(suffix))
+
+    return [write_whole(stem.with_name(f"{stem.name}.{suffix}"), partial(write, suffix)) for suffix in formats]
 
 
 def svg(axes: Axes, name: str) -> str:
@@ -209,6 +212,7 @@ def svg(axes: Axes, name: str) -> str:
 
     buffer = io.StringIO()
     figure = cast("Figure", axes.figure)
+    _as_plain_words(figure)
     with mpl.rc_context(_STYLE):
         empty = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(buffer, format="svg", dpi=160, metadata=empty, transparent=True)
@@ -224,3 +228,11 @@ def svg(axes: Axes, name: str) -> str:
     for variable, colour in COLOURS.items():
         text = text.replace(colour, f"var(--{variable})")
     return re.sub(r"\s*\n\s*", "\n", text).strip()
+
+
+def _as_plain_words(figure: Figure) -> None:
+    """Keep dollar signs in names: text that was added outside our style would be set as mathematics."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)

@@ -123,7 +123,7 @@ def score_histograms(
     --------
     >>> ax = score_histograms(new_axes(), [0.1, 0.2, 0.9], [0, 0, 1], threshold=0.5)
     >>> ax.get_ylabel(), ax.figure.axes[-1].get_ylabel()
-    ('bogus', 'real')
+    ('bogus per bin', 'real per bin')
     """
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
@@ -138,7 +138,7 @@ def score_histograms(
         axes.stairs(counts, edges, fill=True, color=colour, alpha=0.25, linewidth=0)
         axes.stairs(counts, edges, color=colour, linewidth=1.3, hatch=hatch)
         axes.set_ylim(0, max(counts.max() * 1.12, 1))
-        axes.set_ylabel(name, color=colour)
+        axes.set_ylabel(f"{name} per bin", color=colour)
         axes.tick_params(axis="y", colors=colour)
         axes.spines[side].set(visible=True, color=colour)
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -227,12 +227,14 @@ def confusion_matrix(ax: Axes, counts: Confusion, *, truth: str = "people") -> A
     from matplotlib.colors import LinearSegmentedColormap
 
     cells = np.array([[counts.tn, counts.fp], [counts.fn, counts.tp]])
-    shares = cells / np.maximum(cells.sum(axis=1, keepdims=True), 1)
+    sums = cells.sum(axis=1, keepdims=True)
+    shares = cells / np.where(sums > 0, sums, np.nan)
     blues = LinearSegmentedColormap.from_list("blues", ["#f3f7fa", COLOURS["real"]])
-    ax.imshow(shares, cmap=blues, vmin=0, vmax=1)
+    ax.imshow(np.nan_to_num(shares), cmap=blues, vmin=0, vmax=1)
     for row, column in itertools.product(range(2), range(2)):
         share = shares[row, column]
-        ax.text(column, row, f"{cells[row, column]:,}\n{100 * share:.2f} %", ha="center", va="center", fontsize=12,
+        words = "–" if np.isnan(share) else f"{100 * share:.2f} %"
+        ax.text(column, row, f"{cells[row, column]:,}\n{words}", ha="center", va="center", fontsize=12,
                 linespacing=1.4, color="#ffffff" if share > 0.6 else "#18222e")  # fmt: skip
     ax.set(xticks=[0, 1], yticks=[0, 1], xticklabels=["bogus", "real"], xlabel="model", ylabel=truth)
     ax.set_yticklabels(["bogus", "real"], rotation=90, va="center")

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from ..metrics import percentile_interval, purity_at_prevalence, resample
+from ..metrics import Resamples, percentile_interval, purity_at_prevalence, resample
 
 __all__ = ["Interval", "intervals_of"]
 
 #: Lower and upper end; nan where it cannot be known.
 Interval = tuple[float, float]
+_TURN = 1000
+_CELLS = 20_000_000
 
 
 def intervals_of(
@@ -62,7 +64,26 @@ def intervals_of(
     """
     if not draws:
         return {}
-    found = resample(scores, labels, rng=rng, draws=draws, thresholds=list(thresholds.values()))
+    # many draws of many candidates are taken in turns: all counts of one turn lie in memory at once
+    turn = max(1, min(_TURN, _CELLS // max(np.size(scores), 1)))
+    turns = [
+        _numbers(
+            resample(scores, labels, rng=rng, draws=min(turn, draws - start), thresholds=list(thresholds.values())),
+            thresholds, specificity, prevalence,
+        )
+        for start in range(0, draws, turn)
+    ]  # fmt: skip
+    return {
+        point: {name: percentile_interval(np.concatenate([part[point][name] for part in turns]), level)
+                for name in group}
+        for point, group in turns[0].items()
+    }  # fmt: skip
+
+
+def _numbers(
+    found: Resamples, thresholds: Mapping[str, float], specificity: float, prevalence: float
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Return every number of each draw, shape (D,), by operating point and name."""
     numbers = {
         "overall": {
             "auc": found.roc_auc(),
@@ -76,7 +97,4 @@ def intervals_of(
         ratios = found.ratios_at(threshold)
         purity = np.asarray(purity_at_prevalence(ratios["recall"], ratios["specificity"], prevalence))
         numbers[name] = ratios | {"purity": purity}
-    return {
-        point: {name: percentile_interval(values, level) for name, values in group.items()}
-        for point, group in numbers.items()
-    }
+    return numbers

@@ -6,17 +6,16 @@ engine, and a content security policy in the page forbids scripts and any addres
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..errors import OutputError
+from ..files import write_text
 from . import figures
+from .html import environment
 from .text import report_lines
 
 if TYPE_CHECKING:
@@ -85,9 +84,9 @@ def report_figures(report: Report) -> dict[str, Axes]:
         scored = {report.model: (scores, labels)}
         draw["roc"] = partial(figures.roc_curves, scored=scored, specificity=report.specificity)
     for part in report.breakdowns:
-        if part.column != "kind" and report.real:
+        if part.column != "kind" and any(b.real for b in part.bins):
             draw[f"recall_by_{part.column}"] = partial(figures.recall_by_bin, bins=part.bins, quantity=part.title)
-        if part.column == "kind" and report.bogus:
+        if part.column == "kind" and any(b.bogus for b in part.bins):
             draw["passing_by_kind"] = partial(figures.specificity_by_bin, bins=part.bins, quantity=part.title)
     return {name: function(figures.new_axes(5.2, 3.7)) for name, function in draw.items()}
 
@@ -117,30 +116,20 @@ def write_page(report: Report, folder: Path | str) -> Path:
         pictures[name] = Markup(figures.svg(axes, name))
         cast("Figure", axes.figure).set_layout_engine("none")  # it stands now; laying it out again costs as much
         figures.save_figure(axes, folder / "figures" / name, dpi=150, truetype=False)
-    environment = Environment(
-        loader=PackageLoader("realbogus.evaluation", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    text = (
+        environment("realbogus.evaluation")
+        .get_template("report.html.j2")
+        .render(
+            model=report.model,
+            heads=_heads(report),
+            lines=report_lines(report),
+            tables=[(name, _TITLES.get(name, name), table) for name, table in report.tables().items()],
+            figures=[(name, _CAPTIONS[name], pictures[name]) for name in _CAPTIONS if name in pictures],
+            calibration=_calibration(report),
+            threshold=report.threshold,
+        )
     )
-    text = environment.get_template("report.html.j2").render(
-        model=report.model,
-        heads=_heads(report),
-        lines=report_lines(report),
-        tables=[(name, _TITLES.get(name, name), table) for name, table in report.tables().items()],
-        figures=[(name, _CAPTIONS[name], pictures[name]) for name in _CAPTIONS if name in pictures],
-        calibration=_calibration(report),
-        threshold=report.threshold,
-    )
-    path = folder / "report.html"
-    part = folder / "report.html.part"
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise OutputError(f"cannot write the page {path}: {error}; choose a folder you may write") from error
-    return path
+    return write_text(folder / "report.html", text)
 
 
 def _heads(report: Report) -> list[dict[str, Any]]:
@@ -150,7 +139,7 @@ def _heads(report: Report) -> list[dict[str, Any]]:
         ("recall", report.measured("recall"), 100.0, 2, " %"),
         ("specificity", report.measured("specificity"), 100.0, 2, " %"),
         ("precision", report.measured("precision"), 100.0, 2, " %"),
-        (f"missed at specificity {100 * report.specificity:g} %", report.measured("missed"), 1.0, 0, ""),
+        (f"missed at spec {100 * report.specificity:g} %", report.measured("missed"), 1.0, 0, f" of {report.real:,}"),
         (f"purity at {100 * report.prevalence:g} % real", report.measured("purity"), 100.0, 1, " %"),
     )
     heads = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,7 +63,8 @@ def roc_curves(
         recall = np.concatenate([[0.0], points.recall, [1.0]])
         corner = np.ones(len(rate), dtype=bool)  # the points where the staircase turns are all of it
         corner[1:-1] = (np.diff(recall)[:-1] > 0) | (np.diff(recall)[1:] > 0)
-        ax.plot(rate[corner], recall[corner], color=colour, linewidth=1.6, drawstyle="steps-post", label=name)
+        ax.plot(rate[corner], recall[corner], color=colour, linewidth=1.6, drawstyle="steps-post",
+                label=fill(name, 40))  # fmt: skip
         lowest = min(lowest, floor)
     if specificity is not None and specificity < 1.0:
         lowest = min(lowest, 0.5 * (1 - specificity))  # few bogus: the line must still lie on the axis

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..calibration import Calibration
 from ..classifier import Classifier
@@ -29,7 +29,9 @@ from .probability import probability_of
 from .result import PREVALENCE, SPECIFICITY
 from .result import Report as Report  # the noun lives there; old imports find it here
 
-__all__ = ["evaluate", "report_on"]
+__all__ = ["check_choices", "evaluate", "report_on"]
+
+_BROKEN_DOWN = ("snr", "mag", "seeing", "fwhm", "kind")
 
 
 def evaluate(
@@ -63,7 +65,8 @@ def evaluate(
     Raises
     ------
     InputError
-        No labels, a channel is missing, or a score is NaN.
+        No stamps, no labels, labels of one class alone, a channel is missing, a pixel is not finite, a score is
+        NaN, or as in `report_on`.
 
     Examples
     --------
@@ -79,23 +82,18 @@ def evaluate(
     >>> evaluate(Peak(), StampSet(pixels, rows)).counts["asked"]
     Confusion(tp=2, fp=0, fn=0, tn=2)
     """
-    card, names = classifier.card, stamps.catalogue.colnames
-    labelled = (stamps.labels == 0) | (stamps.labels == 1)
-    if not labelled.any():
-        raise InputError(f"none of {len(stamps)} stamps has a label: fill the column `label` (1 real, 0 bogus)")
-    usable = np.ones(len(stamps), dtype=bool)
-    if "usable" in names:
-        usable = np.asarray(np.ma.filled(np.ma.array(stamps.catalogue["usable"]), False), dtype=bool)
-    rows = np.flatnonzero(labelled & usable)
-    if not len(rows):
-        raise InputError(f"none of {int(labelled.sum())} labelled stamps is usable: see the column `usable`")
+    card = classifier.card
+    threshold = card.threshold if threshold is None else threshold
+    check_choices(threshold=threshold, specificity=specificity, prevalence=prevalence, draws=draws)
+    rows, left_out = _judged(stamps)
     # `select` would copy all channels of all rows at once
     channels = channel_indices(stamps.channels, card.channels)
     noise, fwhm = stamps.noise, stamps.fwhm
-    parts = [
-        classifier.predict(stamps.pixels[part][:, channels], noise=noise[part], fwhm=fwhm[part])
-        for part in np.array_split(rows, -(-len(rows) // 4096))
-    ]
+    parts = []
+    for part in np.array_split(rows, -(-len(rows) // 4096)):
+        pixels = stamps.pixels[part][:, channels]
+        _check_pixels(pixels, stamps.catalogue["id"][part])
+        parts.append(classifier.predict(pixels, noise=noise[part], fwhm=fwhm[part]))
     catalogue, scores = stamps.catalogue[rows], np.concatenate(parts)
     bad = np.isnan(scores)
     if bad.any():
@@ -108,14 +106,14 @@ def evaluate(
     return report_on(
         scores,
         stamps.labels[rows],
-        threshold=card.threshold if threshold is None else threshold,
+        threshold=threshold,
         model=f"{card.name} {card.version}",
         ids=catalogue["id"],
-        columns={name: catalogue[name] for name in ("snr", "mag", "seeing", "fwhm", "kind") if name in names},
+        columns={name: catalogue[name] for name in _BROKEN_DOWN if name in catalogue.colnames},
         calibration=calibration,
         specificity=specificity,
         prevalence=prevalence,
-        left_out={"without a label": int((~labelled).sum()), "not usable": int((labelled & ~usable).sum())},
+        left_out=left_out,
         rng=rng,
         draws=draws,
     )
@@ -145,7 +143,7 @@ def report_on(
     scores, labels : array_like, shape (N,)
         In [0, 1]; 1 real, 0 bogus.
     threshold : float
-        `score >= threshold` is real.
+        `score >= threshold` is real, both in float32, as a night calls it.
     model : str
         Where the scores come from.
     ids : array_like, shape (N,), optional
@@ -172,8 +170,12 @@ def report_on(
     Raises
     ------
     InputError
-        Lengths differ, no scores, a score is NaN or outside [0, 1], or a label is neither 0 nor 1.
+        Lengths differ, no scores, a score is NaN or outside [0, 1], a label is neither 0 nor 1, or the threshold,
+        specificity, prevalence, draws or level are impossible.
     """
+    check_choices(threshold=threshold, specificity=specificity, prevalence=prevalence, draws=draws)
+    if not 0.0 < level < 1.0:
+        raise InputError(f"level {level} is not in (0, 1): it is the share of the draws inside, 0.95 is usual")
     values = np.asarray(scores, dtype=np.float32)
     truth = np.asarray(labels, dtype=np.int64)
     if not values.size:
@@ -184,8 +186,10 @@ def report_on(
         "recall 95 %": threshold_at_recall(values, truth, 0.95),
         f"specificity {100 * specificity:g} %": threshold_at_specificity(values, truth, specificity),
     }
+    given = ({} if snr is None else {"snr": snr}) | dict(columns or {})
     both = 0 < int(truth.sum()) < len(truth)
-    known = {name: value for name, value in thresholds.items() if math.isfinite(value)}
+    # scores are float32: 0.7 as a float64 would lie above the score 0.7
+    known = {name: float(np.float32(value)) for name, value in thresholds.items() if math.isfinite(value)}
     generator = np.random.default_rng(0) if rng is None else rng
     return Report(
         model=model,
@@ -204,9 +208,76 @@ def report_on(
         intervals=intervals_of(values, truth, known, specificity=specificity, prevalence=prevalence,
                                rng=generator, draws=draws, level=level),
         level=level,
-        breakdowns=break_down(values, truth, threshold, ({} if snr is None else {"snr": snr}) | dict(columns or {})),
+        breakdowns=break_down(values, truth, known["asked"], given),
         probability=probability_of(values, truth, calibration),
         probabilities=None if calibration is None else calibration(values),
         calibration=None if calibration is None else calibration.to_dict(),
         left_out=dict(left_out or {}),
     )  # fmt: skip
+
+
+def check_choices(*, specificity: float, prevalence: float, draws: int, threshold: float = 0.5) -> None:
+    """Refuse what no report can be made with, before any work.
+
+    Parameters
+    ----------
+    specificity, prevalence, draws, threshold
+        As in `report_on`.
+
+    Raises
+    ------
+    InputError
+        One of them is impossible.
+
+    Examples
+    --------
+    >>> check_choices(specificity=0.99, prevalence=0.01, draws=-1)
+    Traceback (most recent call last):
+    ...
+    realbogus.errors.InputError: draws -1: give the number of bootstrap draws, 1000 say, or 0 for no intervals
+    """
+    if not math.isfinite(threshold):
+        raise InputError(f"threshold {threshold} is no number: scores lie in 0 to 1, give one between")
+    if not 0.0 <= specificity <= 1.0:
+        raise InputError(
+            f"specificity {specificity} is not in [0, 1]: it is the share of bogus to turn away, the paper's is 0.9925"
+        )
+    if not 0.0 <= prevalence <= 1.0:
+        raise InputError(
+            f"prevalence {prevalence} is not in [0, 1]: it is the share of real among the survey's candidates, "
+            "about 0.01 in the paper"
+        )
+    if draws < 0:
+        raise InputError(f"draws {draws}: give the number of bootstrap draws, 1000 say, or 0 for no intervals")
+
+
+def _judged(stamps: StampSet) -> tuple[NDArray[np.int64], dict[str, int]]:
+    """Return the rows that count, some of either class, and how many do not, by the reason."""
+    if not len(stamps):
+        raise InputError("the set holds no stamps: an empty split or folder has nothing to evaluate on")
+    labels = stamps.labels
+    labelled = (labels == 0) | (labels == 1)
+    if not labelled.any():
+        raise InputError(f"none of {len(stamps)} stamps has a label: fill the column `label` (1 real, 0 bogus)")
+    usable = np.ones(len(stamps), dtype=bool)
+    if "usable" in stamps.catalogue.colnames:
+        usable = np.asarray(np.ma.filled(np.ma.array(stamps.catalogue["usable"]), False), dtype=bool)
+    rows = np.flatnonzero(labelled & usable)
+    if not len(rows):
+        raise InputError(f"none of {int(labelled.sum())} labelled stamps is usable: see the column `usable`")
+    real = int((labels[rows] == 1).sum())
+    if real in (0, len(rows)):
+        raise InputError(
+            f"all {len(rows)} labelled stamps are {'real' if real else 'bogus'}: a report compares real with bogus, "
+            "so add stamps of the other class (scores of one class alone go to report_on)"
+        )
+    return rows, {"without a label": int((~labelled).sum()), "not usable": int((labelled & ~usable).sum())}
+
+
+def _check_pixels(pixels: NDArray[np.float32], ids: ArrayLike) -> None:
+    bad = np.flatnonzero(~np.isfinite(pixels).all(axis=(1, 2, 3)))
+    if len(bad):
+        raise InputError(
+            f"{len(bad)} of {len(pixels)} stamps hold NaN or infinite pixels, first {np.asarray(ids)[bad][0]}: cut "
+            "them with `realbogus cut`, which fills such pixels, or mark them as not usable in the column `usable`"
+        )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,8 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from ..errors import InputError, OutputError
+from ..errors import InputError
+from ..files import write_text, write_whole
 from ..metrics import Confusion, purity_at_prevalence
 from ..tables import write_parquet
 from .breakdown import Breakdown
@@ -126,12 +126,12 @@ class Report:
             `auc`, `average_precision`, `crossing`, `missed`, `recall_at_specificity`; or of an operating
             point `specificity`, `recall`, `precision`, `f1`, `accuracy`, `purity`.
         point : str
-            The operating point. What it does not have is nan.
+            A name in `thresholds`. What cannot be known there is nan.
 
         Raises
         ------
         InputError
-            There is no such number.
+            There is no such number or point.
         """
         overall = {
             "auc": self.auc,
@@ -143,6 +143,8 @@ class Report:
         ratios = ("specificity", "recall", "precision", "f1", "accuracy", "purity")
         if name not in overall and name not in ratios:
             raise InputError(f"a report has no number {name!r}: it has {', '.join((*overall, *ratios))}")
+        if point not in self.thresholds:
+            raise InputError(f"a report has no operating point {point!r}: it has {', '.join(self.thresholds)}")
         low, high = self.intervals.get("overall" if name in overall else point, {}).get(name, (math.nan, math.nan))
         if name in overall:
             return Measured(overall[name], low, high)
@@ -192,20 +194,9 @@ class Report:
         columns: dict[str, Any] = {"id": self.ids, "label": self.labels, "score": self.scores}
         if self.probabilities is not None:
             columns["probability"] = self.probabilities
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            part = folder / "scores.parquet.part"
-            os.replace(write_parquet(Table(columns), part), folder / "scores.parquet")
-            texts = {
-                "report.json": json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n",
-                "report.md": self.to_markdown(),
-            }
-            for name, text in texts.items():
-                part = folder / f"{name}.part"
-                part.write_text(text, encoding="utf-8")
-                os.replace(part, folder / name)
-        except OSError as error:
-            raise OutputError(f"cannot write the report to {folder}: {error}") from error
+        write_whole(folder / "scores.parquet", lambda part: write_parquet(Table(columns), part))
+        write_text(folder / "report.json", json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
+        write_text(folder / "report.md", self.to_markdown())
         for name, table in self.tables().items():
             table.save(folder / "tables" / name)
         if figures:

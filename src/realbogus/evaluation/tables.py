@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError, OutputError
+from ..errors import InputError
+from ..files import write_text
 
-__all__ = ["Cell", "Column", "Measured", "ResultTable"]
+__all__ = ["Cell", "Column", "Measured", "ResultTable", "escaped", "known"]
 
 _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%",
@@ -122,10 +122,10 @@ class ResultTable:
 
     def to_markdown(self) -> str:
         """Return the table as Markdown, its caption as a paragraph above."""
-        lines = [_markdown(self.caption), ""] if self.caption else []
-        lines.append("| " + " | ".join(_markdown(c.header) for c in self.columns) + " |")
+        lines = [escaped(self.caption), ""] if self.caption else []
+        lines.append("| " + " | ".join(escaped(c.header) for c in self.columns) + " |")
         lines.append("|" + "|".join("--:" if c.format else "---" for c in self.columns) + "|")
-        lines += ["| " + " | ".join(map(_markdown, row)) + " |" for row in self.to_text()]
+        lines += ["| " + " | ".join(map(escaped, row)) + " |" for row in self.to_text()]
         return "\n".join(lines) + "\n"
 
     def to_csv(self) -> str:
@@ -172,15 +172,32 @@ class ResultTable:
         """
         stem = Path(stem)
         texts = {".md": self.to_markdown(), ".csv": self.to_csv(), ".tex": self.to_latex()}
-        try:
-            stem.parent.mkdir(parents=True, exist_ok=True)
-            for suffix, text in texts.items():
-                part = stem.with_name(f"{stem.name}{suffix}.part")
-                part.write_text(text, encoding="utf-8")
-                os.replace(part, stem.with_name(stem.name + suffix))
-        except OSError as error:
-            raise OutputError(f"cannot write the table {stem}: {error}; choose a folder you may write") from error
-        return [stem.with_name(stem.name + suffix) for suffix in texts]
+        return [write_text(stem.with_name(stem.name + suffix), text) for suffix, text in texts.items()]
+
+
+def known(value: float) -> float | None:
+    """Return a number for JSON, which has no NaN: None where it cannot be known.
+
+    Examples
+    --------
+    >>> known(0.5), known(math.nan)
+    (0.5, None)
+    """
+    return value if math.isfinite(value) else None
+
+
+def escaped(text: str) -> str:
+    r"""Return plain text as one line of Markdown that shows it: nothing in it is markup.
+
+    Underscores inside words are left, and brackets that make no link: both are safe, and the text stays readable.
+
+    Examples
+    --------
+    >>> print(escaped("a_b |x| *y* [0.1, 0.2] [z](w) &lt;"))
+    a_b \|x\| \*y\* [0.1, 0.2] [z]\(w) \&lt;
+    """
+    text = re.sub(r"([\\|*<>`~]|&(?=#?\w+;)|(?<=\])\()", r"\\\1", " ".join(text.split("\n")))
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)
 
 
 def _number(column: Column, value: float) -> str:
@@ -189,7 +206,7 @@ def _number(column: Column, value: float) -> str:
 
 def _unknown(cell: Cell) -> bool:
     value = cell.value if isinstance(cell, Measured) else cell
-    return value is None or (isinstance(value, float) and not math.isfinite(value))
+    return value is None or not (isinstance(value, str) or math.isfinite(value))
 
 
 def _text(column: Column, cell: Cell) -> str:
@@ -212,12 +229,6 @@ def _plain(column: Column, cell: Cell) -> str:
     if isinstance(value, int) and column.scale == 1.0:
         return str(value)
     return f"{value * column.scale:.6g}"
-
-
-def _markdown(text: str) -> str:
-    """Escape what Markdown would take for markup; underscores inside words are safe in tables."""
-    text = re.sub(r"([\\|*<>`~])", r"\\\1", text.replace("\n", " "))
-    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)
 
 
 def _latex(text: str) -> str:

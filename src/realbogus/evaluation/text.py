@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from .breakdown import table_of
-from .tables import Cell, Column, Measured, ResultTable
+from .tables import Cell, Column, Measured, ResultTable, escaped
 
 if TYPE_CHECKING:
     from .result import Report
@@ -38,15 +39,22 @@ def report_lines(report: Report) -> list[str]:
             f"{report.real:,} real are missed: recall {_text(_percent(share), 2)} %."
         )
     if report.intervals:
-        lines.append(f"In brackets: {100 * report.level:g} % bootstrap intervals, drawn within each class.")
+        lines.append(
+            f"In brackets: {100 * report.level:g} % bootstrap intervals, drawn within each class. One without a width "
+            "only says that the sample holds no error of that kind."
+        )
+    if report.breakdowns:
+        lines.append(
+            "The tables by a column of the catalogue have 95 % Wilson intervals, which have a width even there."
+        )
     return lines
 
 
 def report_markdown(report: Report) -> str:
     """Return the whole report as Markdown."""
-    lines = [f"# {report.model}", ""]
+    lines = [f"# {escaped(report.model)}", ""]
     for line in report_lines(report):
-        lines += [line, ""]
+        lines += [escaped(line), ""]
     for table in report.tables().values():
         lines += [table.to_markdown()]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -83,5 +91,7 @@ def _percent(part: Measured) -> Measured:
 
 
 def _text(part: Measured, places: int) -> str:
+    if math.isnan(part.value):
+        return "–"
     ends = f" [{part.low:.{places}f}, {part.high:.{places}f}]" if part.bounded else ""
     return f"{part.value:.{places}f}{ends}"

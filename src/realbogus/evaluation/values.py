@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from ..metrics import operating_points
 from .probability import Probability
-from .tables import Measured
+from .tables import Measured, known
 
 if TYPE_CHECKING:
     from .result import Report
@@ -48,8 +47,8 @@ def report_values(report: Report) -> dict[str, Any]:
         "real": report.real,
         "bogus": report.bogus,
         "left_out": dict(report.left_out),
-        "auc": _number(report.auc),
-        "average_precision": _number(report.average_precision),
+        "auc": known(report.auc),
+        "average_precision": known(report.average_precision),
         "threshold": report.threshold,
         "level": report.level,
         "intervals": {name: _ends(report.measured(name)) for name in overall},
@@ -58,16 +57,16 @@ def report_values(report: Report) -> dict[str, Any]:
             "specificity": report.specificity,
             "missed": report.missed,
             "missed_interval": _ends(report.measured("missed")),
-            "recall": _number(report.measured("recall_at_specificity").value),
+            "recall": known(report.measured("recall_at_specificity").value),
             "recall_interval": _ends(report.measured("recall_at_specificity")),
         },
         "prevalence": report.prevalence,
-        "recall_at_false_positive_rate": {str(k): _number(v) for k, v in report.recall_at_fpr.items()},
-        "snr_bins": [{key: _number(value) for key, value in row.items()} for row in report.snr_bins],
+        "recall_at_false_positive_rate": {str(k): known(v) for k, v in report.recall_at_fpr.items()},
+        "snr_bins": [{key: known(value) for key, value in row.items()} for row in report.snr_bins],
         "breakdowns": {part.column: part.to_dict() for part in report.breakdowns},
         "probability": {name: _probability(part) for name, part in report.probability.items()},
         "calibration": None if report.calibration is None else dict(report.calibration),
-        "curves": {name: [_number(v) for v in values] for name, values in report.curves().items()},
+        "curves": {name: [known(v) for v in values] for name, values in report.curves().items()},
     }
 
 
@@ -76,9 +75,9 @@ def _point(report: Report, name: str) -> dict[str, Any]:
     ratios = {key: report.measured(key, name) for key in ("specificity", "recall", "precision", "f1", "accuracy")}
     ratios["purity"] = report.measured("purity", name)
     return {
-        "threshold": _number(report.thresholds[name]),
+        "threshold": known(report.thresholds[name]),
         **{key: getattr(counts, key) for key in ("tp", "fp", "fn", "tn")},
-        **{key: _number(part.value) for key, part in ratios.items()},
+        **{key: known(part.value) for key, part in ratios.items()},
         "intervals": {key: _ends(part) for key, part in ratios.items()},
     }
 
@@ -86,13 +85,13 @@ def _point(report: Report, name: str) -> dict[str, Any]:
 def _probability(part: Probability) -> dict[str, Any]:
     binned = part.reliability
     return {
-        "brier": _number(part.brier),
-        "expected_calibration_error": _number(part.expected_calibration_error),
+        "brier": known(part.brier),
+        "expected_calibration_error": known(part.expected_calibration_error),
         "prevalence": part.prevalence,
         "reliability": {
             "edges": binned.edges.tolist(),
-            "mean_score": [_number(v) for v in binned.mean_score.tolist()],
-            "share_real": [_number(v) for v in binned.share_real.tolist()],
+            "mean_score": [known(v) for v in binned.mean_score.tolist()],
+            "share_real": [known(v) for v in binned.share_real.tolist()],
             "weight": binned.weight.tolist(),
             "real": binned.real.tolist(),
             "bogus": binned.bogus.tolist(),
@@ -101,8 +100,4 @@ def _probability(part: Probability) -> dict[str, Any]:
 
 
 def _ends(measured: Measured) -> list[float | None]:
-    return [_number(measured.low), _number(measured.high)]
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None  # JSON knows no NaN
+    return [known(measured.low), known(measured.high)]

@@ -131,4 +131,5 @@ def wilson_interval(k: ArrayLike, n: ArrayLike, z: float = 1.959964) -> tuple[ND
     share, extra = successes / trials, z * z / trials
     centre = (share + 0.5 * extra) / (1.0 + extra)
     half = z / (1.0 + extra) * np.sqrt(share * (1.0 - share) / trials + 0.25 * extra / trials)
-    return np.clip(centre - half, 0, 1), np.clip(centre + half, 0, 1)
+    # rounding must not put the share itself outside, at none or all of them
+    return np.clip(centre - half, 0, share), np.clip(centre + half, share, 1)

@@ -12,6 +12,7 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from ..files import plain
 from . import products
 from .calibrate import completeness_bins
 from .chain import FrameResult
@@ -83,7 +84,7 @@ def deliver(
     completeness = None
     if len(truth):
         completeness = completeness_bins(truth, passes(scores_of(truth["score"]), summary["threshold"]))
-    summary = products.plain(summary)
+    summary = plain(summary)
     write_report(
         folder / "report.html", summary=summary, candidates=rows, triptychs=pixels, triptych_rows=shown,
         frames=_frame_table(results, work.failed, rows), completeness=completeness,

@@ -1,7 +1,7 @@
 """The charts of a night's report.
 
-Every function draws on the matplotlib Axes it is given and returns them; `chart.svg` turns
-them into inline SVG.
+Every function draws on the matplotlib Axes it is given and returns them; `evaluation.canvas.svg`
+turns them into inline SVG.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from numpy.typing import ArrayLike, NDArray
 
-from .chart import COLOURS, legend, wilson_interval
+from ..evaluation.canvas import COLOURS, legend
+from ..metrics import wilson_interval
 from .terminal import numbers, words
 
 __all__ = ["candidate_map", "completeness_curve", "frame_quality", "score_histogram"]
@@ -49,7 +50,7 @@ def score_histogram(
 
     Examples
     --------
-    >>> from realbogus.pipeline.chart import new_axes
+    >>> from realbogus.evaluation.canvas import new_axes
     >>> ax = score_histogram(new_axes(), [0.1, 0.2, 0.9], threshold=0.5)
     >>> ax.get_xlabel()
     'score'
@@ -249,7 +250,7 @@ def completeness_curve(
 
     Examples
     --------
-    >>> from realbogus.pipeline.chart import new_axes
+    >>> from realbogus.evaluation.canvas import new_axes
     >>> ax = completeness_curve(new_axes(), [5, 10], [10, 20], [20, 20], [12, 20], [9, 19])
     >>> ax.get_xlabel(), len(ax.containers)
     ('S/N', 2)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-import os
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,13 +19,14 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import Angle
 from astropy.table import Table
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from ..errors import InputError, OutputError
+from ..errors import InputError
+from ..evaluation.canvas import new_axes, svg
+from ..evaluation.html import environment
+from ..files import write_text
 from . import figures
-from .chart import new_axes, svg
 from .terminal import numbers, words
 from .triptych import DIFFERENCE_SIGMA, GAP_PX, triptych_png
 
@@ -91,15 +91,9 @@ def write_report(
         )
     if len(rows) and (rows.min() < 0 or rows.max() >= len(candidates)):
         raise InputError(f"triptych_rows run {rows.min()} to {rows.max()}, but there are {len(candidates)} candidates")
-    environment = Environment(
-        loader=PackageLoader("realbogus.pipeline", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(count=_count, fixed=_fixed, csp_hash=_csp_hash)
-    text = environment.get_template("report.html.j2").render(
+    engine = environment("realbogus.pipeline")
+    engine.filters.update(count=_count, fixed=_fixed, csp_hash=_csp_hash)
+    text = engine.get_template("report.html.j2").render(
         summary=summary,
         candidates_total=len(candidates),
         cards=_cards(candidates[rows], images) if len(rows) else [],
@@ -114,13 +108,7 @@ def write_report(
         one_a_source=len(set(words(candidates[rows], "source"))) == len(rows) if len(rows) else False,
         charts=_charts(summary, candidates, rows, frames, completeness),
     )
-    scratch = path.with_name(path.name + ".part")
-    try:
-        scratch.write_text(text, encoding="utf-8")
-        os.replace(scratch, path)
-    except OSError as error:
-        raise OutputError(f"cannot write the report: {error}; choose a folder you may write") from error
-    return path
+    return write_text(path, text)
 
 
 def _cards(shown: Table, images: NDArray[np.float32]) -> list[dict[str, Any]]:
@@ -212,7 +200,7 @@ def _charts(
     if len(bins):
         kind, label = ("snr", "S/N") if "snr_lo" in bins.colnames else ("mag", "magnitude")
         columns = [numbers(bins, name) for name in (f"{kind}_lo", f"{kind}_hi", "n", "detected", "found")]
-        ax = figures.completeness_curve(new_axes(), *columns, quantity=label)
+        ax = figures.completeness_curve(new_axes(5.6, 3.2), *columns, quantity=label)
         charts["completeness"] = Markup(svg(ax, "completeness"))
         charts["bins"], charts["quantity"] = np.transpose(columns).tolist(), label
     return charts

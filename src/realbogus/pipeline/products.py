@@ -12,6 +12,7 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from ..errors import ConfigError
+from ..files import plain, write_text
 from ..stamps import StampSet
 from ..tables import write_parquet
 from .settings import FORMATS
@@ -134,28 +135,7 @@ def _write_regions(rows: Table, path: Path) -> None:
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write JSON that any reader takes: numpy values as plain ones, NaN and infinity as null."""
-    path.write_text(json.dumps(plain(values), indent=1, allow_nan=False) + "\n")
-
-
-def plain(value: Any) -> Any:
-    """Return `value` in terms of JSON.
-
-    Examples
-    --------
-    >>> plain({"a": np.float32(0.5), "b": [np.nan, np.int64(2)]})
-    {'a': 0.5, 'b': [None, 2]}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [plain(item) for item in value]
-    if isinstance(value, (bool, np.bool_)):
-        return bool(value)
-    if isinstance(value, (int, np.integer)):
-        return int(value)
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return value if value is None else str(value)
+    write_text(path, json.dumps(plain(values), indent=1, allow_nan=False) + "\n")
 
 
 def peak_rss_mb() -> float:

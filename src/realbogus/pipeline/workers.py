@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -12,6 +10,7 @@ from multiprocessing import current_process, get_context
 from typing import TypeVar
 
 from ..errors import FrameError, InputError
+from ..processes import end_with
 
 __all__ = ["run_jobs"]
 
@@ -90,19 +89,8 @@ def run_jobs(
 def _pool(processes: int) -> ProcessPoolExecutor:
     # spawn, not fork: numerical libraries hold threads and locks that do not survive a fork
     return ProcessPoolExecutor(
-        processes, mp_context=get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),)
+        processes, mp_context=get_context("spawn"), initializer=end_with, initargs=(os.getpid(),)
     )
-
-
-def _end_with(parent: int) -> None:
-    """End this process when the one that started it is gone: a killed night must not go on working."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _settled(result: Result | FrameError | None) -> Result | FrameError:

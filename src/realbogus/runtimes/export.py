@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import warnings
 from pathlib import Path
 from typing import Any, cast
@@ -14,13 +13,13 @@ import torch
 from numpy.typing import NDArray
 
 from ..architectures import reparameterise
-from ..errors import OutputError, ParityError
+from ..errors import ParityError
 from ..model import Model
 from ..scoring import channel_indices
 from ..stamps import STAMP_SIZE, StampSet
 from .onnx import CARD_KEY, OnnxClassifier
 
-__all__ = ["export_onnx", "parity"]
+__all__ = ["export_onnx", "parity", "to_onnx"]
 
 _OPSET = 17
 
@@ -54,22 +53,25 @@ def export_onnx(model: Model, path: Path | str, *, stamps: StampSet | None = Non
     OutputError
         The file cannot be written.
     """
-    contents = _to_bytes(model)
-    worst = parity(model, OnnxClassifier(contents, threads=1), stamps)
+    return to_onnx(model, stamps=stamps, tolerance=tolerance).save(path)
+
+
+def to_onnx(model: Model, *, stamps: StampSet | None = None, tolerance: float = 1e-4) -> OnnxClassifier:
+    """Export a model as `export_onnx` does, but write nothing: the file's contents are held in memory.
+
+    Raises
+    ------
+    ParityError
+        The export does not reproduce the model.
+    """
+    exported = OnnxClassifier(_to_bytes(model), threads=1)
+    worst = parity(model, exported, stamps)
     if not worst <= tolerance:
         raise ParityError(
             f"the exported {model.card.name} differs from its model by {worst:.2e} in score, more than "
             f"{tolerance:.0e}: nothing was written; the network uses an operation that ONNX renders otherwise"
         )
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(contents)
-        os.replace(part, path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error}; choose a place you may write") from error
-    return path
+    return exported
 
 
 def parity(model: Model, other: OnnxClassifier, stamps: StampSet | None = None) -> float:

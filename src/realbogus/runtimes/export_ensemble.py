@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..classifier import Classifier
-from ..ensemble import Ensemble, member_path
+from ..ensemble import Ensemble
 from ..errors import ModelError
 from ..model import Model
-from .export import export_onnx
+from .export import to_onnx
 from .onnx import OnnxClassifier
 
 __all__ = ["export_ensemble"]
@@ -16,6 +16,9 @@ __all__ = ["export_ensemble"]
 
 def export_ensemble(ensemble: Ensemble, folder: Path | str, *, tolerance: float = 1e-4) -> Path:
     """Write an ensemble with every network as one ONNX file, checked against it.
+
+    Nothing is written before all are made, and the card last (see `Ensemble.save`): a folder with
+    a card is whole, wherever the export was cut off.
 
     Parameters
     ----------
@@ -40,18 +43,16 @@ def export_ensemble(ensemble: Ensemble, folder: Path | str, *, tolerance: float 
     ModelError
         A member is of a kind that cannot be exported.
     """
-    return _exported(ensemble, Path(folder), tolerance).save(folder)
+    return _exported(ensemble, tolerance).save(folder)
 
 
-def _exported(ensemble: Ensemble, folder: Path, tolerance: float) -> Ensemble:
+def _exported(ensemble: Ensemble, tolerance: float) -> Ensemble:
     members: list[Classifier] = []
-    for place, member in enumerate(ensemble.members):
-        path = folder / member_path(place, member.card.name)
+    for member in ensemble.members:
         if isinstance(member, Model):
-            file = path.with_name(path.name + OnnxClassifier.suffix)
-            members.append(OnnxClassifier(export_onnx(member, file, tolerance=tolerance)))
+            members.append(to_onnx(member, tolerance=tolerance))
         elif isinstance(member, Ensemble):
-            members.append(_exported(member, path, tolerance))
+            members.append(_exported(member, tolerance))
         elif isinstance(member, OnnxClassifier):
             members.append(member)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,16 @@ import onnxruntime as ort
 from numpy.typing import ArrayLike, NDArray
 
 from ..classifier import Card
-from ..errors import ModelError, OutputError
+from ..errors import ModelError
+from ..files import write_whole
 from ..scoring import score_stamps
 
 __all__ = ["CARD_KEY", "OnnxClassifier"]
 
 #: Key of the card in the file's metadata.
 CARD_KEY = "realbogus.card"
+#: The maps of so many stamps stay in the processor's cache; those of a thousand take gigabytes.
+_BATCH = 128
 
 
 class OnnxClassifier:
@@ -59,7 +61,7 @@ class OnnxClassifier:
         metadata = self._session.get_modelmeta().custom_metadata_map
         if CARD_KEY not in metadata:
             raise ModelError(f"{name} carries no card ({CARD_KEY!r}): export it with realbogus's export_onnx")
-        self._card = Card.from_json(metadata[CARD_KEY])
+        self._card = Card.from_json(metadata[CARD_KEY], source=name)
         inputs = self._session.get_inputs()
         prepare = self._card.preprocess
         want = [len(prepare.planes), prepare.size, prepare.size]
@@ -76,9 +78,13 @@ class OnnxClassifier:
 
     def logits(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network on ready planes, (N, P, S, S), and return logits, (N,)."""
-        out = self._session.run(None, {self._input: np.ascontiguousarray(planes, dtype=np.float32)})
-        values: NDArray[np.float32] = np.asarray(out[0], dtype=np.float32).reshape(len(planes))
-        return values
+        ready = np.ascontiguousarray(planes, dtype=np.float32)
+        logits = np.empty(len(ready), dtype=np.float32)
+        for start in range(0, len(ready), _BATCH):
+            part = ready[start : start + _BATCH]
+            out = self._session.run(None, {self._input: part})
+            logits[start : start + _BATCH] = np.asarray(out[0], dtype=np.float32).reshape(len(part))
+        return logits
 
     def predict(
         self,
@@ -105,12 +111,4 @@ class OnnxClassifier:
         OutputError
             The file cannot be written.
         """
-        path = Path(path)
-        part = path.with_name(path.name + ".part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(self._contents)
-            os.replace(part, path)
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error}; choose a place you may write") from error
-        return path
+        return write_whole(path, lambda part: part.write_bytes(self._contents))

@@ -10,40 +10,17 @@ import contextlib
 import fcntl
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..errors import ConfigError, OutputError
+from ..files import plain, write_text
 
-__all__ = ["STAGE_FILE", "begin", "facts_of", "fingerprint", "finish", "locked", "plain", "write_whole"]
+__all__ = ["STAGE_FILE", "begin", "facts_of", "fingerprint", "finish", "locked"]
 
 STAGE_FILE = "stage.json"
-
-
-def plain(value: Any) -> Any:
-    """Return `value` in terms of JSON; what cannot be known is null.
-
-    Examples
-    --------
-    >>> plain({"a": np.float32(0.5), "b": (np.nan, np.int64(2)), "c": Path("x")})
-    {'a': 0.5, 'b': [None, 2], 'c': 'x'}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [plain(item) for item in value]
-    if isinstance(value, (bool, np.bool_)):
-        return bool(value)
-    if isinstance(value, (int, np.integer)):
-        return int(value)
-    if isinstance(value, (float, np.floating)):
-        return float(value) if np.isfinite(value) else None
-    return value if value is None else str(value)
 
 
 def fingerprint(inputs: Any) -> str:
@@ -56,28 +33,6 @@ def fingerprint(inputs: Any) -> str:
     """
     text = json.dumps(plain(inputs), sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
-    """Let `write` make a file under another name, then give it its own in one step.
-
-    The suffix stays: writers choose the format by it.
-
-    Raises
-    ------
-    OutputError
-        The file cannot be written.
-    """
-    part = path.with_name(f"{path.stem}.part{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(part)
-        os.replace(part, path)
-    except OutputError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error}; choose a folder you may write, with room") from error
-    return path
 
 
 def facts_of(folder: Path, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -116,8 +71,7 @@ def _state(folder: Path) -> dict[str, Any]:
 
 def _write(folder: Path, inputs: Mapping[str, Any], facts: Mapping[str, Any] | None) -> None:
     state = {"fingerprint": fingerprint(inputs), "inputs": plain(inputs), "facts": plain(facts)}
-    text = json.dumps(state, indent=1, allow_nan=False) + "\n"
-    write_whole(folder / STAGE_FILE, lambda path: path.write_text(text, encoding="utf-8"))
+    write_text(folder / STAGE_FILE, json.dumps(state, indent=1, allow_nan=False) + "\n")
 
 
 @contextlib.contextmanager

@@ -8,10 +8,11 @@ import numpy as np
 
 from ..evaluation.breakdown import break_down, table_of
 from ..evaluation.tables import Cell, Column, ResultTable
-from ..metrics import brier, confusion, expected_calibration_error, precision_recall_crossing
+from ..metrics import brier, confusion, expected_calibration_error, purity_at_prevalence
 from ..stamps import StampSet
 from . import paper
 from .measures import SPECIFICITY, difference, fewer_missed
+from .plan import titles
 from .results import Results, tested
 from .splits import SPLITS
 from .votes import combinations
@@ -19,6 +20,13 @@ from .votes import combinations
 __all__ = ["best_and_paper", "breakdowns", "calibration", "crossing", "leakage"]
 
 _AT = f"{100 * SPECIFICITY:g} %"
+#: Share of reals among the paper's operational samples (figure 7).
+_PREVALENCE = (paper.OPERATIONAL[0] + paper.OPERATIONAL[2]) / sum(paper.OPERATIONAL)
+_CROSSING = (
+    "The threshold at which precision equals recall on the validation side without its hard bogus, and what it gives "
+    "on the test side. Purity: of what is called real, in a survey with as many reals among its "
+    "candidates as the paper's operational samples. (The paper does not say on what it chose its threshold.)"
+)
 
 
 def leakage(results: Results) -> ResultTable:
@@ -31,11 +39,11 @@ def leakage(results: Results) -> ResultTable:
                 found = {}
                 for split in SPLITS:
                     bag = results.bags[split]
-                    inside = tested(bag.rows, hard=hard)
-                    name = f"bag {split} {'+'.join(chosen)} raw {hard}"
-                    labels = np.asarray(bag.rows["label"])[inside]
-                    found[split] = results.measure(bag.vote(chosen)[inside], labels, name)
-                cells: list[Cell] = [" + ".join(paper.title_of(name) for name in chosen), "yes" if hard else "no"]
+                    found[split] = results.measure(bag.vote(chosen), bag.rows, split, hard=hard)
+                cells: list[Cell] = [
+                    titles(chosen),
+                    "yes" if hard else "no",
+                ]
                 for name in ("auc", "recall at specificity"):
                     pair = (found["stamp"].values[name], found["field"].values[name])
                     cells += [*pair, difference(found["stamp"], found["field"], name)]
@@ -45,48 +53,48 @@ def leakage(results: Results) -> ResultTable:
         columns += [Column(f"{head}, {where}", form, scale) for where in ("per stamp", "by field", "gap")]
     caption = (
         "Leakage: the split per stamp puts stamps of one star on both sides, the split by field does not. "
-        "The gap is what the first says too much, but for chance: the two test sides hold different stamps."
+        "The gap is what the first says too much, but for chance: the two test sides are drawn apart."
     )
     return ResultTable(columns, rows, caption)
 
 
 def best_and_paper(results: Results) -> ResultTable:
-    """Compare the better recipe with the paper's bagged trio on the honest split."""
+    """Compare the better recipe with the paper's bagged trio on the honest split: same stamps for both."""
     rows: list[list[Cell]] = []
-    bag = results.bags.get("field")
-    if bag is not None and results.best is not None:
-        names = [network.name for network in results.members("field")]
+    seeds = {"seed": results.plan.seed, "draws": results.plan.draws}
+    pairs = [("no", results.bags.get("field"), results.best), ("yes", results.bag_hard, results.best_hard)]
+    for learned, bag, best in pairs:
+        if bag is None or best is None:
+            continue
+        base = bag.vote(list(bag.scores))
         for hard in (True, False):
-            inside = tested(bag.rows, hard=hard)
-            labels = np.asarray(bag.rows["label"])[inside]
-            base = bag.vote(names)
             entries = [
                 ("paper: bagged trio, raw votes", base),
-                ("paper: bagged trio, calibrated votes", bag.vote(names, calibrated=True)),
-                ("best", results.best.vote(list(results.best.scores))),
+                ("paper: bagged trio, calibrated votes", bag.vote(list(bag.scores), calibrated=True)),
+                ("best", best.vote(list(best.scores))),
             ]
+            inside = tested(bag.rows, hard=hard)
+            labels = np.asarray(bag.rows["label"])[inside]
             for title, votes in entries:
-                measures = results.measure(votes[inside], labels, f"{title} field {hard}")
-                gain = None
-                if votes is not base:
-                    seeds = {"seed": results.plan.seed, "draws": results.plan.draws}
-                    gain = fewer_missed(base[inside], votes[inside], labels, **seeds)
+                measures = results.measure(votes, bag.rows, "field", hard=hard)
+                gain = None if votes is base else fewer_missed(base[inside], votes[inside], labels, **seeds)
                 values = measures.values
-                cells = [values["auc"], values["recall at specificity"], values["missed"], gain]
-                rows.append([title, "yes" if hard else "no", measures.real, measures.bogus, *cells])
-    columns = [Column("recipe"), Column("hard set"), Column("real", "d"), Column("bogus", "d"), Column("AUC", ".4f"),
+                cells = [values[name] for name in ("auc", "average precision", "recall at specificity", "missed")]
+                where: list[Cell] = [title, learned, "yes" if hard else "no", measures.real, measures.bogus]
+                rows.append([*where, *cells, gain])
+    columns = [Column("recipe"), Column("learned from hard"), Column("tested on hard"), Column("real", "d"),
+               Column("bogus", "d"), Column("AUC", ".4f"), Column("average precision", ".4f"),
                Column(f"recall % at {_AT}", ".2f", 100), Column(f"missed reals at {_AT}", ".0f"),
                Column("fewer missed than raw votes, %", ".0f", 100)]  # fmt: skip
-    learned = "learns from the training side's hard bogus too" if results.plan.best_hard else "learns from the same"
     caption = (
-        f"The better recipe and the paper's, split by field. The paper's goes without hard bogus, as the paper did; "
-        f"the better one {learned}. What each cost: the table of computing time."
+        "The better recipe and the paper's, split by field: the same training stamps for both. First without the hard "
+        "bogus of the training side, as the paper did, then with them. What each cost: the table of computing time."
     )
     return ResultTable(columns, rows, caption)
 
 
 def crossing(results: Results) -> ResultTable:
-    """Find the threshold at which precision equals recall, of the votes of all members."""
+    """Take the threshold at which precision equals recall on validation to the test side, all members voting."""
     rows: list[list[Cell]] = []
     for split, bag in results.bags.items():
         names = [network.name for network in results.members(split)]
@@ -95,15 +103,17 @@ def crossing(results: Results) -> ResultTable:
             labels = np.asarray(bag.rows["label"])[inside]
             for calibrated in (False, True):
                 votes = bag.vote(names, calibrated=calibrated)[inside]
-                threshold = precision_recall_crossing(votes, labels)
+                threshold = results.threshold(split, calibrated=calibrated)
                 counts = confusion(votes, labels, threshold)
                 kind = "calibrated" if calibrated else "raw"
                 where: list[Cell] = [SPLITS[split].title, "yes" if hard else "no", kind]
-                rows.append([*where, threshold, counts.precision, counts.recall])
-    rows.append(["paper", "no", "raw", paper.CROSSING[0], paper.CROSSING[1], paper.CROSSING[1]])
+                purity = float(purity_at_prevalence(counts.recall, counts.specificity, _PREVALENCE))
+                rows.append([*where, threshold, counts.precision, counts.recall, counts.specificity, purity])
+    rows.append(["paper", "no", "raw", paper.CROSSING[0], paper.CROSSING[1], paper.CROSSING[1], None, None])
     columns = [Column("split"), Column("hard set"), Column("votes"), Column("threshold", ".3f"),
-               Column("precision %", ".2f", 100), Column("recall %", ".2f", 100)]  # fmt: skip
-    return ResultTable(columns, rows, "The threshold at which precision equals recall on the test side.")
+               Column("precision %", ".2f", 100), Column("recall %", ".2f", 100), Column("specificity %", ".2f", 100),
+               Column(f"purity % at {100 * _PREVALENCE:.2g} % reals", ".2f", 100)]  # fmt: skip
+    return ResultTable(columns, rows, _CROSSING)
 
 
 def calibration(results: Results) -> ResultTable:
@@ -118,7 +128,7 @@ def calibration(results: Results) -> ResultTable:
             for measure in (brier, expected_calibration_error):
                 votes = (bag.vote(chosen)[inside], bag.vote(chosen, calibrated=True)[inside])
                 cells += [measure(each, labels) for each in votes]
-            rows.append([SPLITS[split].title, " + ".join(paper.title_of(name) for name in chosen), *cells])
+            rows.append([SPLITS[split].title, titles(chosen), *cells])
     columns = [Column("split"), Column("members"), Column("Brier, raw", ".5f"), Column("Brier, calibrated", ".5f"),
                Column("ECE, raw", ".5f"), Column("ECE, calibrated", ".5f")]  # fmt: skip
     caption = f"Scores read as probabilities on the test side; method {results.plan.calibration}, fitted on validation."
@@ -133,15 +143,14 @@ def breakdowns(results: Results, stamps: StampSet) -> dict[str, ResultTable]:
     bag = results.bags[split]
     votes = bag.vote([network.name for network in results.members(split)])
     labels = np.asarray(bag.rows["label"])
-    quiet, inside = tested(bag.rows, hard=False), tested(bag.rows, hard=True)
-    threshold = precision_recall_crossing(votes[quiet], labels[quiet])
+    inside, threshold = tested(bag.rows, hard=True), results.threshold(split)
     catalogue = stamps.catalogue[np.asarray(bag.rows["row"])[inside]]
     columns = {name: catalogue[name] for name in ("snr", "mag", "seeing", "kind") if name in catalogue.colnames}
     tables = {}
     for part in break_down(votes[inside], labels[inside], threshold, columns):
         caption = (
             f"The ensemble by {part.title}: split {SPLITS[split].title}, with the hard set, threshold {threshold:.3f} "
-            "(precision = recall without it). Wilson intervals."
+            "(precision = recall on validation). Wilson intervals."
         )
         tables[f"by_{part.column}"] = replace(table_of(part), caption=caption)
     return tables

@@ -19,22 +19,23 @@ from .artefact import begin, facts_of, finish
 
 __all__ = ["data_sha256", "data_stage"]
 
-_SAMPLED = 512
+#: Stamps read at a time.
+_PART = 1024
 
 
 def data_sha256(stamps: StampSet) -> str:
-    """Hash of labels, fields, noise and PSF of all rows and of the pixels of some.
-
-    Every pixel of a few hundred stamps tells two sets apart as well as all would.
-    """
-    digest = hashlib.sha256()
-    for name in ("id", "source", "field"):
-        if name in stamps.catalogue.colnames:
-            digest.update("\n".join(map(str, stamps.catalogue[name])).encode())
-    for column in (stamps.labels.astype("<i8"), stamps.noise.astype("<f4"), stamps.fwhm.astype("<f4")):
-        digest.update(np.ascontiguousarray(column).tobytes())
-    for row in range(0, len(stamps), max(1, len(stamps) // _SAMPLED)):
-        digest.update(np.ascontiguousarray(stamps.pixels[row], dtype="<f4").tobytes())
+    """Hash of everything that a study can depend on: channels, all columns of all rows, every pixel."""
+    digest = hashlib.sha256("\n".join(stamps.channels).encode())
+    for name in sorted(stamps.catalogue.colnames):
+        column = np.ma.asarray(stamps.catalogue[name])
+        values, hidden = np.ma.getdata(column), np.ma.getmaskarray(column)
+        if values.dtype.kind not in "biuf":
+            values = np.char.encode(values.astype(str), "utf-8")
+        digest.update(f"{name} {values.dtype.str} {values.shape}".encode())
+        digest.update(np.ascontiguousarray(np.where(hidden, np.zeros((), values.dtype), values)).tobytes())
+        digest.update(hidden.tobytes())
+    for start in range(0, len(stamps), _PART):
+        digest.update(np.ascontiguousarray(stamps.pixels[start : start + _PART], dtype="<f4").tobytes())
     return digest.hexdigest()
 
 

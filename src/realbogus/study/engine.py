@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import functools
 import os
-import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing import current_process, get_context
@@ -19,6 +17,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, cast
 
 from ..errors import ConfigError, RealbogusError
+from ..processes import end_with
 from ..registry import Registry
 
 __all__ = ["ENGINES", "Engine", "Failure", "Say", "Work", "guarded", "local"]
@@ -162,13 +161,7 @@ def _dismiss(pipe: Connection, process: BaseProcess) -> None:
 
 def _serve(pipe: Connection, parent: int) -> None:
     """Do what comes through the pipe, until it is closed or the parent is gone."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    end_with(parent)
     try:
         while True:
             work, job = pipe.recv()

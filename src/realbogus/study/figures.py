@@ -22,7 +22,7 @@ from ..evaluation.figures import (
     screening_histogram,
     stamp_gallery,
 )
-from ..metrics import Confusion, confusion, precision_recall_crossing, reliability
+from ..metrics import Confusion, confusion, reliability
 from ..stamps import StampSet
 from ..tables import read_parquet
 from .measures import SPECIFICITY
@@ -103,10 +103,8 @@ def figure_4(results: Results, stamps: StampSet) -> tuple[Axes, str] | None:
     if found is None:
         return None
     split, _, names = found
-    from ..training.history import read_history
-
     histories = {
-        network.title: read_history(results.history(f"bag-{split}/{network.name}"))
+        network.title: results.history(f"bag-{split}/{network.name}")
         for network in results.plan.trio
         if network.name in names
     }
@@ -121,10 +119,12 @@ def figure_5(results: Results, stamps: StampSet) -> tuple[Axes, str] | None:
     found = _main_votes(results)
     if found is None:
         return None
-    votes, labels, where = found
-    threshold = precision_recall_crossing(votes, labels)
+    votes, labels, where, threshold = found
     ax = score_histograms(new_axes(), votes, labels, threshold=threshold)
-    return ax, f"Figure 5: scores of the ensemble, {where}; bogus left, real right axis."
+    return ax, (
+        f"Figure 5: scores of the ensemble, {where}; bogus left, real right axis. "
+        "The threshold is where precision equals recall on validation."
+    )
 
 
 def figure_6(results: Results, stamps: StampSet) -> tuple[Axes, str] | None:
@@ -132,7 +132,7 @@ def figure_6(results: Results, stamps: StampSet) -> tuple[Axes, str] | None:
     found = _main_votes(results)
     if found is None:
         return None
-    votes, labels, where = found
+    votes, labels, where, _ = found
     return precision_recall_by_threshold(new_axes(), votes, labels), (
         f"Figure 6: precision and recall of the ensemble, {where} (paper: both 0.922 at 0.798)."
     )
@@ -145,9 +145,10 @@ def figure_7(results: Results, stamps: StampSet) -> tuple[Axes, str] | None:
         return None
     counts, threshold, size = found
     return confusion_matrix(new_axes(3.8, 3.4), counts, truth="truth"), (
-        f"Figure 7: {size} stamps drawn at random from the test side with its hard bogus, threshold {threshold:.3f}, "
-        f"the simulation's truth in place of people's verdict: precision {_percent(counts.precision)}, "
-        f"recall {_percent(counts.recall)}, specificity {_percent(counts.specificity)} "
+        f"Figure 7: {size} stamps drawn at random from the test side with its hard bogus, threshold {threshold:.3f} "
+        f"(precision = recall on validation), the simulation's truth in place of people's verdict: "
+        f"precision {_percent(counts.precision)}, recall {_percent(counts.recall)}, "
+        f"specificity {_percent(counts.specificity)} "
         "(paper: 88.31, 91.89 and 99.82 %)."
     )
 
@@ -220,17 +221,16 @@ def operational_sample(results: Results) -> tuple[Confusion, float, int] | None:
     found = results.main()
     if found is None:
         return None
-    _, bag, names = found
+    split, bag, names = found
     votes, labels = bag.vote(names), np.asarray(bag.rows["label"])
-    quiet, loud = tested(bag.rows, hard=False), np.flatnonzero(tested(bag.rows, hard=True))
-    threshold = precision_recall_crossing(votes[quiet], labels[quiet])
+    loud, threshold = np.flatnonzero(tested(bag.rows, hard=True)), results.threshold(split)
     rng = np.random.default_rng([results.plan.seed, 5])
     size = min(results.plan.operational, len(loud))
     rows = rng.choice(loud, size, replace=False)
     return confusion(votes[rows], labels[rows], threshold), threshold, size
 
 
-def _main_votes(results: Results) -> tuple[NDArray[np.float32], NDArray[np.int64], str] | None:
+def _main_votes(results: Results) -> tuple[NDArray[np.float32], NDArray[np.int64], str, float] | None:
     found = results.main()
     if found is None:
         return None
@@ -238,7 +238,8 @@ def _main_votes(results: Results) -> tuple[NDArray[np.float32], NDArray[np.int64
     inside = tested(bag.rows, hard=False)
     labels = np.asarray(bag.rows["label"], dtype=np.int64)[inside]
     counts = f"{int((labels == 1).sum())} real and {int((labels == 0).sum())} bogus"
-    return bag.vote(names)[inside], labels, f"{counts} of the test side, split {SPLITS[split].title}"
+    where = f"{counts} of the test side, split {SPLITS[split].title}"
+    return bag.vote(names)[inside], labels, where, results.threshold(split)
 
 
 def _difference(stamps: StampSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:

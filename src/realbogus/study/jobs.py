@@ -15,13 +15,15 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from ..config import Config
+from ..errors import ModelError
+from ..files import write_whole
 from ..scoring import channel_indices
 from ..stamps import StampSet
 from ..tables import read_parquet, write_parquet
-from .artefact import begin, facts_of, finish, locked, write_whole
+from .artefact import begin, facts_of, finish, locked
 from .engine import Say
 
-__all__ = ["ScoreJob", "TrainJob", "score_part", "train_and_score"]
+__all__ = ["ScoreJob", "TrainJob", "history_of", "score_part", "train_and_score"]
 
 _PART = 1024
 
@@ -116,9 +118,13 @@ def train_and_score(job: TrainJob, say: Say) -> dict[str, Any]:
         with threads(job.config.training.threads):
             scores = _score(model, stamps, asked, lambda done, of: say(last[0], last[1]))
         seconds = time.perf_counter() - started
+        if not np.isfinite(scores).all():
+            raise ModelError(
+                f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not numbers: the training went wrong"
+            )
         table = Table({"row": asked, "score": scores})
         write_whole(job.folder / "scores.parquet", lambda path: write_parquet(table, path))
-        history = _history(run / "history.csv")
+        history = history_of(run)
         facts = {
             "epochs": len(history),
             "parameters": model.parameters,
@@ -173,7 +179,8 @@ def _score(model: Any, stamps: StampSet, rows: NDArray[np.int64], say: Say) -> N
     return scores
 
 
-def _history(path: Path) -> list[dict[str, float | None]]:
+def history_of(model: Path) -> list[dict[str, float | None]]:
+    """Return the curves that training left beside a model."""
     from ..training.history import read_history
 
-    return read_history(path)
+    return read_history(model / "history.csv")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..evaluation.tables import Measured
 from ..metrics import (
+    average_precision,
     confusion,
     missed_at_specificity,
     percentile_interval,
@@ -35,7 +36,7 @@ class Measures:
     ----------
     values : mapping of str to Measured
         `specificity`, `recall`, `precision`, `f1` at the threshold; `auc`;
-        `recall at specificity` and `missed` at the specificity of 99.25 %.
+        `average precision`; `recall at specificity` and `missed` at the specificity of 99.25 %.
     draws : mapping of str to ndarray, shape (D,)
         Bootstrap draws of `auc` and `recall at specificity`.
     real, bogus : int
@@ -51,7 +52,7 @@ class Measures:
 def measure_scores(
     scores: NDArray[np.float32], labels: NDArray[np.int64], *, seed: int, name: str, draws: int, threshold: float = 0.5
 ) -> Measures:
-    """Measure scores; the draws depend on the seed and the name alone, not on what else is measured.
+    """Measure scores; the draws depend on the seed and the name (of the stamps) alone: rivals get the same.
 
     Examples
     --------
@@ -66,6 +67,9 @@ def measure_scores(
     ratios = drawn.ratios_at(threshold)
     values = {ratio: Measured(getattr(counts, ratio), *percentile_interval(ratios[ratio])) for ratio in _RATIOS}
     kept = {"auc": drawn.roc_auc(), "recall at specificity": drawn.recall_at_specificity(SPECIFICITY)}
+    values["average precision"] = Measured(
+        average_precision(scores, labels), *percentile_interval(drawn.average_precision())
+    )
     values["auc"] = Measured(roc_auc(scores, labels), *percentile_interval(kept["auc"]))
     values["recall at specificity"] = Measured(
         recall_at_specificity(scores, labels, SPECIFICITY), *percentile_interval(kept["recall at specificity"])
@@ -78,7 +82,7 @@ def measure_scores(
 
 
 def difference(one: Measures, other: Measures, name: str) -> Measured:
-    """Return `one` less `other`, two samples that share no stamps, with its interval."""
+    """Return `one` less `other`, of two samples drawn apart, with its interval."""
     value = one.values[name].value - other.values[name].value
     return Measured(value, *percentile_interval(one.draws[name] - other.draws[name]))
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from ..evaluation.html import environment
 from ..evaluation.tables import ResultTable
-from .artefact import write_whole
+from ..files import write_text
 
 __all__ = ["write_page"]
 
@@ -66,19 +66,16 @@ def write_page(
         }
         for key, title, names, drawn in layout
     ]
-    environment = Environment(
-        loader=PackageLoader("realbogus.study", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    text = (
+        environment("realbogus.study")
+        .get_template("study.html.j2")
+        .render(
+            sections=[section for section in sections if section["tables"] or section["figures"]],
+            summary=summary,
+            plan=json.dumps(summary["plan"], indent=1),
+        )
     )
-    text = environment.get_template("study.html.j2").render(
-        sections=[section for section in sections if section["tables"] or section["figures"]],
-        summary=summary,
-        plan=json.dumps(summary["plan"], indent=1),
-    )
-    return write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+    return write_text(path, text)
 
 
 def _table(table: ResultTable) -> dict[str, Any]:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config, load_config, with_overrides
+from ..dataset.screen import RECOGNISED
 from ..errors import ConfigError
+from ..files import plain
 from ..registry import Registry
 from . import paper
-from .artefact import plain
 
-__all__ = ["BEST_RECIPE", "EFFORTS", "Effort", "Network", "Plan", "plan_study"]
+__all__ = ["BEST_RECIPE", "EFFORTS", "Effort", "Network", "Plan", "plan_study", "titles"]
 
 #: The better recipe that is shipped; `configs/best.toml` is the same text.
 BEST_RECIPE = Path(__file__).with_name("best.toml")
@@ -25,15 +26,18 @@ class Effort:
 
     Parameters
     ----------
-    epochs : int
-        Of each of the thirteen networks and of the bagged ones (paper: 100).
+    epochs, bag_epochs : int
+        Of each of the thirteen networks, and of the bagged ones (paper: 100 both).
     screen_epochs : int
         Of the screening network, which has few stamps to learn from and a quick schedule.
     best_epochs : int
         Of the better recipe: as many as take the computing time of the paper's trio.
-    batch_size : int
-        Of the paper's recipe (256). A scale of a few hundred stamps takes smaller batches,
-        or an epoch would be two steps.
+    batch_size, lr
+        Of the paper's recipe (256, 1e-4). Where a hundred epochs are cut to a few, smaller batches and a higher
+        rate make up for some of the steps that are missing: without them ResNet18 is where the paper's was
+        after its first epochs.
+    best_batch : int
+        Of the better recipe; 0 leaves its own.
     draws : int
         Bootstrap draws of an interval.
     screen_network : str
@@ -44,9 +48,12 @@ class Effort:
     """
 
     epochs: int
+    bag_epochs: int
     screen_epochs: int
     best_epochs: int
     batch_size: int = 256
+    lr: float = 1e-4
+    best_batch: int = 0
     draws: int = 1000
     screen_network: str = "vgg13"
     screen_batch: int = 16
@@ -56,12 +63,12 @@ class Effort:
 EFFORTS: Registry[Effort] = Registry("scale")
 EFFORTS.register("smoke")(
     Effort(
-        epochs=1, screen_epochs=20, best_epochs=4, batch_size=32, draws=200,
+        epochs=1, bag_epochs=1, screen_epochs=20, best_epochs=4, batch_size=32, best_batch=32, draws=200,
         screen_network="compact", screen_batch=16, screen_lr=3e-3,
     )
 )  # fmt: skip
-EFFORTS.register("small")(Effort(epochs=3, screen_epochs=6, best_epochs=12))
-EFFORTS.register("paper")(Effort(epochs=100, screen_epochs=6, best_epochs=400))
+EFFORTS.register("small")(Effort(epochs=2, bag_epochs=4, screen_epochs=8, best_epochs=24, batch_size=32, lr=5e-4))
+EFFORTS.register("paper")(Effort(epochs=100, bag_epochs=100, screen_epochs=6, best_epochs=600))
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ class Network:
     @property
     def title(self) -> str:
         """What tables call it: the paper's name where it has one."""
-        return paper.title_of(self.name)
+        return titles([self.name])
 
 
 @dataclass(frozen=True)
@@ -112,15 +119,17 @@ class Plan:
         Bagged on both splits (Table 3).
     recipe : Config
         Of the networks and the bag; its model is replaced by each network's.
+    bag_epochs : int
+        Of the bagged networks; 0 is as many as the others'.
     screen : Config
         Of the screening network.
     best : Config or None
         The better recipe; without it there is nothing to compare.
     best_members : int
         So many networks of it vote, each from a seed of its own.
-    best_hard : bool
-        Whether it learns from the training side's hard bogus too. They are labelled data like any
-        other; the paper's recipe goes without, as the paper did.
+    hard_too : bool
+        Whether the bag by field and the better recipe are trained once more, with the training side's
+        hard bogus: labelled data like any other, which the paper went without.
     fractions : tuple of 3 floats
         Training, validation, test.
     bands : tuple of 2 floats
@@ -128,6 +137,8 @@ class Plan:
     hand_picked : int
         Bogus that the screening network learns from; 0 is as many as there are reals (the paper
         took 3,000 of each).
+    recognised : float
+        Share of the bogus that look like stars which the hand-picking knows for what they are.
     calibration : str
         Method by which a member's scores become probabilities. `beta` has three numbers, which a few
         dozen reals of the validation side can give; isotonic steps would tie scores and lose order.
@@ -144,12 +155,14 @@ class Plan:
     trio: tuple[Network, ...]
     recipe: Config
     screen: Config
+    bag_epochs: int = 0
     best: Config | None = None
     best_members: int = 1
-    best_hard: bool = True
+    hard_too: bool = False
     fractions: tuple[float, float, float] = (0.7, 0.1, 0.2)
     bands: tuple[float, float] = (0.2, 0.9)
     hand_picked: int = 0
+    recognised: float = RECOGNISED
     calibration: str = "beta"
     operational: int = 5000
     draws: int = 1000
@@ -194,11 +207,11 @@ def plan_study(
         Architectures to train in place of the thirteen. Bagged are those of the paper's trio
         that are among them, or else the first three.
     epochs : int, optional
-        In place of the scale's; those of the better recipe change in proportion.
+        In place of the scale's; those of the bag and of the better recipe change in proportion.
     seed : int
         Of all randomness.
     best : Path or None
-        File of the better recipe; it is left out where there is no such file.
+        File of the better recipe; None leaves it out.
 
     Raises
     ------
@@ -219,27 +232,35 @@ def plan_study(
     times = effort.epochs if epochs is None else epochs
     if times < 1:
         raise ConfigError(f"epochs {times}: give at least 1")
+    share = times / effort.epochs
     # one thread a network: then the results do not depend on how many are trained at a time
     recipe = with_overrides(
         Config(),
-        {"seed": seed, "training.epochs": times, "training.batch_size": effort.batch_size, "training.threads": 1},
+        {
+            "seed": seed,
+            "training.epochs": times,
+            "training.batch_size": effort.batch_size,
+            "training.lr": effort.lr,
+            "training.threads": 1,
+        },
     )
     better = None
-    if best is not None and best.exists():
+    if best is not None:
         overrides = {
             "seed": seed,
-            "training.epochs": max(1, round(effort.best_epochs * times / effort.epochs)),
+            "training.epochs": max(1, round(effort.best_epochs * share)),
             "training.threads": 1,
         }
         better = load_config(best, overrides=overrides)
-        if effort.batch_size < better.training.batch_size:
-            better = with_overrides(better, {"training.batch_size": effort.batch_size})
+        if effort.best_batch:
+            better = with_overrides(better, {"training.batch_size": effort.best_batch})
     return Plan(
         scale=scale,
         networks=tuple(Network(name) for name in names),
         trio=tuple(Network(name) for name in trio),
         recipe=recipe,
         screen=_screen_recipe(effort, seed),
+        bag_epochs=max(1, round(effort.bag_epochs * share)),
         best=better,
         draws=effort.draws,
         seed=seed,
@@ -269,3 +290,16 @@ def _screen_recipe(effort: Effort, seed: int) -> Config:
             "training.threads": 2,
         },
     )
+
+
+def titles(names: Sequence[str]) -> str:
+    """Return networks as the paper calls them, joined.
+
+    Examples
+    --------
+    >>> titles(["vit_tiny", "compact"])
+    'ViT_Tiny + compact'
+    """
+    from ..architectures.facts import PAPER_NAMES
+
+    return " + ".join(PAPER_NAMES.get(name, name) for name in names)

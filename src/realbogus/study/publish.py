@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..evaluation.canvas import save_figure, svg
+from ..files import plain, write_text
 from ..stamps import StampSet
-from .artefact import plain, write_whole
 from .figures import FIGURES, study_figures
 from .page import write_page
 from .results import Results
@@ -55,7 +55,7 @@ def publish(
     for name, table in tables.items():
         table.save(out / "tables" / name)
     text = "\n".join(f"## {name}\n\n{table.to_markdown()}" for name, table in tables.items())
-    write_whole(out / "tables.md", lambda path: path.write_text(text, encoding="utf-8"))
+    write_text(out / "tables.md", text)
     progress(1, steps)
     drawn: list[tuple[str, str, str]] = []
     for number, (name, axes, caption) in enumerate(study_figures(results, stamps), start=1):
@@ -78,6 +78,6 @@ def publish(
     )
     report = write_page(out / "report.html", tables=tables, figures=drawn, summary=summary)
     written = json.dumps(summary, indent=1, allow_nan=False) + "\n"
-    write_whole(out / "summary.json", lambda path: path.write_text(written, encoding="utf-8"))
+    write_text(out / "summary.json", written)
     progress(steps, steps)
     return report

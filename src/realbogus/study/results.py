@@ -11,6 +11,8 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from ..metrics import precision_recall_crossing
+from .jobs import history_of
 from .measures import Measures, measure_scores
 from .plan import Network, Plan
 from .runs import Outcome, outcome_scores
@@ -38,8 +40,10 @@ class Results:
         Scores of Table 2's networks.
     bags : mapping of str to Ballot
         Of the bagged members, by split; a split on which nobody was trained is missing.
-    best : Ballot or None
-        Of the better recipe.
+    bag_hard : Ballot or None
+        Of the bag by field that learned from hard bogus too.
+    best, best_hard : Ballot or None
+        Of the better recipe, and of it where it learned from hard bogus too.
     """
 
     plan: Plan
@@ -49,7 +53,9 @@ class Results:
     outcomes: Mapping[str, Outcome]
     singles: Mapping[str, Table]
     bags: Mapping[str, Ballot]
+    bag_hard: Ballot | None
     best: Ballot | None
+    best_hard: Ballot | None
 
     def members(self, split: str) -> list[Network]:
         """Members of the bag that were trained on a split, in the order of the plan."""
@@ -60,13 +66,23 @@ class Results:
         """Why a network has no scores; empty where it has."""
         return self.outcomes[key].reason if key in self.outcomes else "it is not part of this study"
 
-    def measure(self, scores: NDArray[np.float32], labels: NDArray[np.int64], name: str) -> Measures:
-        """Measure scores with the plan's seed and draws; see `measure_scores`."""
-        return measure_scores(scores, labels, seed=self.plan.seed, name=name, draws=self.plan.draws)
+    def measure(self, scores: NDArray[np.float32], rows: Table, split: str, *, hard: bool) -> Measures:
+        """Measure scores of `rows` on a split's test side; rivals are drawn the same bootstraps."""
+        inside = tested(rows, hard=hard)
+        name = f"{split}, {'with' if hard else 'without'} the hard set"
+        labels = np.asarray(rows["label"])[inside]
+        return measure_scores(scores[inside], labels, seed=self.plan.seed, name=name, draws=self.plan.draws)
 
-    def history(self, key: str) -> Path:
+    def threshold(self, split: str, *, calibrated: bool = False) -> float:
+        """Where precision equals recall on the validation side, of all members' votes, without the hard set."""
+        bag = self.bags[split]
+        votes = bag.vote([network.name for network in self.members(split)], calibrated=calibrated)
+        known = (np.asarray(bag.rows["side"]) == "valid") & ~np.asarray(bag.rows["hard"])
+        return precision_recall_crossing(votes[known], np.asarray(bag.rows["label"])[known])
+
+    def history(self, key: str) -> list[dict[str, float | None]]:
         """Curves of a network that was trained."""
-        return self.outcomes[key].job.folder / "model" / "history.csv"
+        return history_of(self.outcomes[key].job.folder / "model")
 
     def main(self) -> tuple[str, Ballot, list[str]] | None:
         """Return the bag that figures 5 to 7 show: on the paper's split, else on the other."""
@@ -90,13 +106,12 @@ def gather(
     def of(group: str) -> dict[str, Table]:
         return {key.removeprefix(f"{group}/"): table for key, table in scored.items() if key.startswith(f"{group}/")}
 
-    bags = {
-        split: ballot({n.name: members[n.name] for n in plan.trio if n.name in members}, plan.calibration)
-        for split in SPLITS
-        if (members := of(f"bag-{split}"))
-    }
-    best = of("best")
+    def votes(group: str) -> Ballot | None:
+        members = of(group)
+        order = [network.name for network in plan.trio] if group.startswith("bag") else sorted(members)
+        return ballot({name: members[name] for name in order if name in members}, plan.calibration) if members else None
+
+    bags = {split: found for split in SPLITS if (found := votes(f"bag-{split}")) is not None}
     return Results(
-        plan, out, screen, splits, outcomes, of("single"), bags,
-        ballot(dict(sorted(best.items())), plan.calibration) if best else None,
-    )  # fmt: skip
+        plan, out, screen, splits, outcomes, of("single"), bags, votes("bag-hard"), votes("best"), votes("best-hard")
+    )

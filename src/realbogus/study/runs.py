@@ -53,8 +53,9 @@ def plan_runs(out: Path, plan: Plan, splits: str) -> dict[str, TrainJob]:
     """Return every training of the study by its key, the most important first.
 
     Keys are `single/NAME` (Table 2), `bag-stamp/NAME` and `bag-field/NAME` (Table 3),
-    `best/NUMBER`. The bag and the single networks of its kind come first, then the slow ones
-    among the others, so that processes end together.
+    `best/NUMBER`, and `bag-hard/NAME` and `best-hard/NUMBER`, which learn from the hard bogus too.
+    The bag, the better recipe and the single networks of the bag's kind come first, then the other
+    networks, then what learns from hard bogus; in each the slow ones first, so that processes end together.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def plan_runs(out: Path, plan: Plan, splits: str) -> dict[str, TrainJob]:
         Fingerprint of the splits.
     """
     trio = {network.name for network in plan.trio}
-    runs: list[tuple[bool, float, TrainJob]] = []
+    runs: list[tuple[int, float, TrainJob]] = []
 
     def add(group: str, name: str, split: str, config: Config, *, bag: bool = False, hard: bool = False) -> None:
         key = f"{group}/{name}"
@@ -79,21 +80,24 @@ def plan_runs(out: Path, plan: Plan, splits: str) -> dict[str, TrainJob]:
             key, out / "runs" / group / name, out / "data" / "stamps", split_path(out, split), config, bag, hard, inputs
         )
         cost = config.training.epochs / _SPEED.get(config.model.architecture, 60)
-        runs.append((group == "single" and name not in trio, -cost, job))
+        turn = 2 if hard else int(group == "single" and name not in trio)
+        runs.append((turn, -cost, job))
 
-    for network in plan.trio:
-        for split in ("field", "stamp"):
-            add(f"bag-{split}", network.name, split, _config(plan, network, f"bag-{split}-{network.name}"), bag=True)
-    if plan.best is not None:
-        for number in range(plan.best_members):
-            config = replace(plan.best, seed=plan.best.seed + number)
-            add("best", f"{number:02d}", "field", config, hard=plan.best_hard)
+    bags = [("bag-field", "field", False), ("bag-stamp", "stamp", False)]
+    for group, split, hard in [*bags, *([("bag-hard", "field", True)] if plan.hard_too else [])]:
+        for network in plan.trio:
+            config = _config(plan, network, f"{group}-{network.name}", plan.bag_epochs)
+            add(group, network.name, split, config, bag=True, hard=hard)
+    better = [replace(plan.best, seed=plan.best.seed + k) for k in range(plan.best_members)] if plan.best else []
+    for hard in (False, True) if plan.hard_too else (False,):
+        for number, config in enumerate(better):
+            add("best-hard" if hard else "best", f"{number:02d}", "field", config, hard=hard)
     for network in plan.networks:
         add("single", network.name, "stamp", _config(plan, network, network.name))
     return {job.key: job for _, _, job in sorted(runs, key=lambda run: run[:2])}
 
 
-def _config(plan: Plan, network: Network, name: str) -> Config:
+def _config(plan: Plan, network: Network, name: str, epochs: int = 0) -> Config:
     model = ModelConfig(
         name=name,
         architecture=network.builder,
@@ -101,7 +105,8 @@ def _config(plan: Plan, network: Network, name: str) -> Config:
         views=plan.recipe.model.views,
         threshold=plan.recipe.model.threshold,
     )
-    return replace(plan.recipe, model=model)
+    recipe = plan.recipe.training
+    return replace(plan.recipe, model=model, training=replace(recipe, epochs=epochs or recipe.epochs))
 
 
 def carry_out(

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from ..config import SplitConfig
 from ..errors import InputError
+from ..files import write_whole
 from ..stamps import StampSet
 from ..tables import read_parquet, write_parquet
-from .artefact import begin, facts_of, fingerprint, finish, write_whole
+from .artefact import begin, facts_of, fingerprint, finish
 from .plan import Plan
 
 __all__ = ["SPLITS", "Rule", "split_path", "split_stage"]

@@ -8,19 +8,20 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from .. import __version__
 from ..errors import ConfigError
+from ..files import plain, write_text
 from ..stamps import StampSet
-from .artefact import plain, write_whole
 from .data import data_sha256
 from .plan import Plan
 
 __all__ = ["agree", "machine"]
 
-_FILE = "study.json"
+_FILE, _PART = "study.json", "study.part.json"
 
 
 def agree(out: Path, plan: Plan, stamps: StampSet | None) -> None:
-    """Refuse a folder that holds the study of other data, another seed or other epochs.
+    """Refuse a folder that holds the study of other data, another seed, other epochs or another release.
 
     Hours of training must not be lost to a mistyped option. Networks may be added or left
     out, and a changed recipe starts the runs afresh that it concerns.
@@ -31,6 +32,7 @@ def agree(out: Path, plan: Plan, stamps: StampSet | None) -> None:
         The message says what differs.
     """
     mine = {
+        "realbogus": __version__,
         "scale": plan.scale,
         "seed": plan.seed,
         "epochs": plan.recipe.training.epochs,
@@ -48,11 +50,11 @@ def agree(out: Path, plan: Plan, stamps: StampSet | None) -> None:
                 f"{out} holds another study ({'; '.join(differ)}): give the same options, or choose another folder"
             )
         return
-    strangers = sorted(item.name for item in out.iterdir() if item.name != ".lock")
+    strangers = sorted(item.name for item in out.iterdir() if item.name not in (".lock", _PART))
     if strangers:
         raise ConfigError(f"{out} holds {', '.join(strangers[:3])}, which is no study of ours: choose an empty folder")
     text = json.dumps(plain(mine), indent=1) + "\n"
-    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+    write_text(path, text)
 
 
 def machine() -> dict[str, Any]:

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from astropy.table import Table
 
 from ..evaluation.tables import Cell, Column, Measured, ResultTable
 from ..stamps import StampSet
 from . import paper
 from .comparisons import best_and_paper, breakdowns, calibration, crossing, leakage
 from .measures import SPECIFICITY, Measures
-from .results import Results, tested
+from .plan import titles
+from .results import Results
 from .splits import SPLITS
 from .votes import combinations
 
 __all__ = ["TABLES", "study_tables"]
 
 _PERCENT = {"specificity": "specificity %", "recall": "recall %", "precision": "precision %", "f1": "F1 %"}
+_ORDERED = ("auc", "average precision", "recall at specificity", "missed")
 _AT = f"{100 * SPECIFICITY:g} %"
 _MEASURED = [*(Column(head, ".2f", 100) for head in _PERCENT.values()), Column("AUC", ".4f"),
+             Column("average precision", ".4f"), Column(f"recall % at {_AT}", ".2f", 100),
              Column(f"missed at {_AT}", ".0f")]  # fmt: skip
 _PRINTED = [*(Column(f"paper {head}", ".2f") for head in _PERCENT.values()), Column("paper AUC", ".4f")]
 _MILLION = 1e6
@@ -28,25 +30,28 @@ _MILLION = 1e6
 
 def table_2(results: Results, *, hard: bool = False) -> ResultTable:
     """Every network under the paper's recipe on the split per stamp, best AUC first, beside the paper's row."""
+    from ..architectures.facts import PAPER_NETWORKS
+
     rows: list[list[Cell]] = []
     failed: list[list[Cell]] = []
     for network in results.plan.networks:
-        printed = paper.TABLE_2.get(network.name)
         title = [network.title]
-        theirs = _printed(printed)
+        theirs, known = _printed(paper.TABLE_2.get(network.name)), PAPER_NETWORKS.get(network.name)
         reason = results.reason(f"single/{network.name}")
         if reason:
             failed.append([*title, None, None, *[None] * len(_MEASURED), *theirs, f"failed: {reason}"])
             continue
         facts = results.outcomes[f"single/{network.name}"].facts or {}
-        measures = _measured(results, results.singles[network.name], f"single {network.name}", hard=hard)
-        counts: list[Cell] = [facts["parameters"] / _MILLION, printed.parameters_million if printed else None]
-        rows.append([*title, *counts, *_cells(measures), *theirs, ""])
+        table = results.singles[network.name]
+        measures = results.measure(np.asarray(table["score"]), table, "stamp", hard=hard)
+        counts: list[Cell] = [facts["parameters"] / _MILLION, known.millions if known else None]
+        note = f"the paper's size: {known.note}" if known and known.note else ""
+        rows.append([*title, *counts, *_cells(measures), *theirs, note])
     rows.sort(key=lambda row: -_value(row[3 + len(_PERCENT)]))
     columns = [Column("network"), Column("parameters, M", ".1f"), Column("paper M (1000 classes)", ".1f"),
                *_MEASURED, *_PRINTED, Column("note")]  # fmt: skip
     caption = (
-        f"Table 2: networks under the paper's recipe (epochs: {results.plan.recipe.training.epochs}, the paper's 100), "
+        f"Table 2: networks under the paper's recipe ({_effort(results)}), "
         f"split per stamp, threshold 0.5, {_sizes(results, 'stamp', hard)}. 95 % bootstrap intervals."
     )
     return _without_empty_notes(ResultTable(columns, [*rows, *failed], caption))
@@ -57,25 +62,22 @@ def table_3(results: Results, *, split: str = "stamp", hard: bool = False) -> Re
     rows: list[list[Cell]] = []
     bag = results.bags.get(split)
     if bag is not None:
-        inside = tested(bag.rows, hard=hard)
-        labels = np.asarray(bag.rows["label"])[inside]
-        titles = {network.name: network.title for network in results.plan.trio}
         for chosen in combinations([network.name for network in results.members(split)]):
             theirs = _printed(paper.TABLE_3.get(frozenset(chosen)))
             for calibrated in (False, True):
-                votes = bag.vote(chosen, calibrated=calibrated)[inside]
                 kind = "calibrated" if calibrated else "raw"
-                measures = results.measure(votes, labels, f"bag {split} {'+'.join(chosen)} {kind} {hard}")
+                measures = results.measure(bag.vote(chosen, calibrated=calibrated), bag.rows, split, hard=hard)
                 printed = [None] * len(theirs) if calibrated else theirs
-                rows.append([" + ".join(titles[name] for name in chosen), kind, *_cells(measures), *printed, ""])
+                rows.append([titles(chosen), kind, *_cells(measures), *printed, ""])
     for network in results.plan.trio:
         reason = results.reason(f"bag-{split}/{network.name}")
         if reason:
             rows.append([network.title, "", *[None] * (len(_MEASURED) + len(_PRINTED)), f"failed: {reason}"])
     columns = [Column("members"), Column("votes"), *_MEASURED, *_PRINTED, Column("note")]
     caption = (
-        f"Table 3: bagged networks, split {SPLITS[split].title}, threshold 0.5, {_sizes(results, split, hard)}. "
-        "95 % bootstrap intervals. The paper's rows: its split per stamp, without its hard set."
+        f"Table 3: bagged networks ({_effort(results, results.plan.bag_epochs)}), split {SPLITS[split].title}, "
+        f"threshold 0.5, {_sizes(results, split, hard)}. 95 % bootstrap intervals. The paper's rows: its split per "
+        "stamp, without its hard set."
     )
     return _without_empty_notes(ResultTable(columns, rows, caption))
 
@@ -91,7 +93,7 @@ def screening(results: Results) -> ResultTable:
     ]
     columns = [Column("band"), Column("bogus", "d"), Column("share %", ".2f", 100), Column("paper %", ".2f", 100)]
     caption = (
-        f"Screening of {results.screen['raw_bogus']} raw bogus; accuracy on what the screening network learned from "
+        f"Screening of {results.screen['raw_bogus']} raw bogus; held-out accuracy of the screening network "
         f"{100 * results.screen['accuracy']:.1f} % (paper: 97 %). People kept 9,007 of the 9,994 reviewed; "
         "here the truth says that all are bogus, and all are kept."
     )
@@ -109,7 +111,10 @@ def computing(results: Results) -> ResultTable:
         shown = facts["train_stamps"] * facts["epochs"] / max(facts["train_seconds"], 1e-9)
         rows.append([key, facts["epochs"], facts["train_stamps"], facts["threads"], facts["device"],
                      facts["train_seconds"], core_seconds, shown, facts["score_seconds"]])  # fmt: skip
-    for title, prefix in (("all: paper's bag by field", "bag-field/"), ("all: best", "best/")):
+    for title, prefix in (
+        ("all: paper's bag by field", "bag-field/"), ("all: best", "best/"),
+        ("all: paper's bag, learned from hard", "bag-hard/"), ("all: best, learned from hard", "best-hard/"),
+    ):  # fmt: skip
         of = [row for row in rows if str(row[0]).startswith(prefix)]
         if of:
             total = [sum(_value(row[column]) for row in of) for column in (5, 6, 8)]
@@ -142,13 +147,8 @@ def study_tables(results: Results, stamps: StampSet) -> dict[str, ResultTable]:
     return {name: fill(results) for name, fill in TABLES.items()} | breakdowns(results, stamps)
 
 
-def _measured(results: Results, table: Table, name: str, *, hard: bool) -> Measures:
-    inside = tested(table, hard=hard)
-    return results.measure(np.asarray(table["score"])[inside], np.asarray(table["label"])[inside], f"{name} {hard}")
-
-
 def _cells(measures: Measures) -> list[Cell]:
-    return [measures.values[name] for name in (*_PERCENT, "auc", "missed")]
+    return [measures.values[name] for name in (*_PERCENT, *_ORDERED)]
 
 
 def _printed(row: paper.Printed | None) -> list[Cell]:
@@ -158,6 +158,14 @@ def _printed(row: paper.Printed | None) -> list[Cell]:
 def _value(cell: Cell) -> float:
     value = cell.value if isinstance(cell, Measured) else cell
     return float(value) if isinstance(value, (int, float)) and np.isfinite(value) else float("-inf")
+
+
+def _effort(results: Results, epochs: int = 0) -> str:
+    recipe = results.plan.recipe.training
+    return (
+        f"epochs {epochs or recipe.epochs}, batches of {recipe.batch_size}, highest rate {recipe.lr:g}; "
+        "the paper's 100, 256 and 0.0001"
+    )
 
 
 def _sizes(results: Results, split: str, hard: bool) -> str:

@@ -136,7 +136,10 @@ def mix(
     share = max(share, 1 - share)
     other = torch.randperm(len(planes), generator=generator, device=planes.device)
     planes = torch.lerp(planes[other], planes, share)
-    return planes, torch.lerp(labels[other], labels, share), torch.lerp(weights[other], weights, share)
+    mixed = torch.lerp(weights[other], weights, share)
+    # the loss of the pair is the weighted sum of both: a stamp that weighs nothing brings no label either
+    labels = torch.lerp((weights * labels)[other], weights * labels, share) / mixed.clamp_min(1e-12)
+    return planes, labels, mixed
 
 
 def _chance(planes: Tensor, probability: float, generator: torch.Generator) -> Tensor:

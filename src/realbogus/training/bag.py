@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..architectures import ARCHITECTURES
 from ..config import Config
 from ..ensemble import Ensemble, member_path
-from ..errors import ConfigError, InputError
+from ..errors import ConfigError, OutputError
 from ..model import Model
 from ..stamps import StampSet
-from .planes import labelled_rows
+from .calibrate import measure_calibration
+from .planes import chosen_rows, labelled_rows
+from .recipe import check_recipe
 from .train import Progress, train
 
 __all__ = ["bag", "bootstrap_rows", "train_member"]
@@ -27,8 +29,8 @@ def bootstrap_rows(labels: ArrayLike | StampSet, rows: ArrayLike | None, rng: np
     ----------
     labels : array_like of int, or StampSet
         Label of every stamp; rows labelled otherwise than 0 or 1 are left out.
-    rows : array_like of int or None
-        Rows to draw from; None is all.
+    rows : array_like of int or bool, or None
+        Rows to draw from, or a mask; None is all.
     rng : numpy.random.Generator
         Source of the draws.
 
@@ -50,13 +52,11 @@ def bootstrap_rows(labels: ArrayLike | StampSet, rows: ArrayLike | None, rng: np
     [0, 0, 0, 1, 1]
     """
     if isinstance(labels, StampSet):
-        chosen = labelled_rows(labels, None if rows is None else np.asarray(rows), "training")
+        chosen = labelled_rows(labels, rows, "training")
         values = labels.labels
     else:
         values = np.asarray(labels, dtype=np.int64)
-        chosen = np.arange(len(values)) if rows is None else np.asarray(rows, dtype=np.int64)
-        if len(chosen) and not 0 <= int(chosen.min()) <= int(chosen.max()) < len(values):
-            raise InputError(f"rows run from {chosen.min()} to {chosen.max()}, but there are {len(values)} labels")
+        chosen = chosen_rows(rows, len(values), "training")
         chosen = chosen[np.isin(values[chosen], (0, 1))]
     drawn = chosen.copy()
     for value in (0, 1):
@@ -101,19 +101,20 @@ def bag(
     out : path, optional
         Folder for the ensemble: the members train in `members/` of it.
     resume : bool
-        Go on from the checkpoints in `out`.
+        Go on from the checkpoints in `out`; otherwise each member starts afresh.
     progress : callable, optional
         Called with the member's place and name, as `00-resnet18`, and its `Progress`.
 
     Returns
     -------
     Ensemble
-        Also saved in `out`.
+        Also saved in `out`. Where validation rows hold ten of each class, its card and each
+        member's carry a calibration fitted on them; the vote is of the scores as they are.
 
     Raises
     ------
     ConfigError, UnknownNameError
-        No configuration, or one of an unknown network.
+        No configuration, or one that cannot be trained; before any is.
     InputError, ConfigError, ModelError, OutputError
         As `train` raises them.
 
@@ -130,7 +131,13 @@ def bag(
     if not configs:
         raise ConfigError("a bag of no members: hand in one configuration a member")
     for config in configs:
-        ARCHITECTURES.resolve(config.model.architecture)  # now, not when its turn comes
+        check_recipe(config)  # now, not when its turn comes
+    if out is not None and not resume:
+        try:
+            # or the folder would look whole, with members of two bags
+            (Path(out) / "card.json").unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot remove the earlier bag in {out}: {error}; choose another folder") from error
     members = [
         train_member(
             stamps, config, place,
@@ -139,6 +146,10 @@ def bag(
         for place, config in enumerate(configs)
     ]  # fmt: skip
     ensemble = Ensemble.of(members, name=name)
+    if valid_rows is not None:
+        check_rows = labelled_rows(stamps, valid_rows, "validation")
+        calibration = measure_calibration(ensemble, stamps, check_rows)
+        ensemble = ensemble.with_card(replace(ensemble.card, calibration=calibration))
     if out is not None:
         ensemble.save(out)
     return ensemble
@@ -159,7 +170,7 @@ def train_member(
 ) -> Model:
     """Train the member at one place of a bag, as `bag` does; the arguments are its."""
     path = member_path(place, config.model.name)
-    rng = np.random.default_rng([seed, place])
+    rng = np.random.default_rng([seed, place, 1])  # without the 1, place 0 would draw as the bare seed does
     drawn = bootstrap_rows(stamps, rows, rng)
 
     def say(step: Progress) -> None:

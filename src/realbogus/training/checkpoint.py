@@ -118,5 +118,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
             if value.shape == parameter.shape:
                 # in the order of the parameter in memory: fused optimizers go through both side by side
                 value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+            else:
+                value = value.clone()  # the optimizer counts in it, and several processes share the memory of one
             entries.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": entries, "param_groups": whole["param_groups"]})

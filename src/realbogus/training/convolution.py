@@ -1,10 +1,12 @@
-"""Convolutions of small maps on a CPU, as matrix products.
+"""Convolutions of small maps and small kernels on a CPU, as matrix products.
 
 Networks made for 224 pixels have maps of 4x4 and 2x2 pixels where they see 64. There the
 kernels of torch's CPU library fall back to slow ways (the gradient of a 3x3 convolution of
 512 features on 2x2 pixels takes ten times what its arithmetic needs), and much of what they
-compute lies outside the map. What follows is the same sum, term by term, as products of
-matrices; on a GPU, in other precisions and for larger maps nothing is changed.
+compute lies outside the map. Gradients of 1x1 kernels take a third more than a product does, at
+any size. What follows is the same sum, term by term, as products of
+matrices; on a GPU, in other precisions and for larger maps nothing is changed. Nor is it where a
+matrix would take more than some hundred megabytes, as with planes of 224 pixels.
 """
 
 from __future__ import annotations
@@ -28,7 +30,10 @@ _PIXELS_3X3 = 4
 #: Features in times features out, and stamps, above which the products pay.
 _FEATURES = 128 * 128
 _FEATURES_DENSE = 128 * 64
+_FEATURES_1X1 = 64 * 64
 _BATCH = 16
+#: Numbers in the largest matrix that is made: 256 MiB.
+_NUMBERS = 2**26
 
 
 @contextlib.contextmanager
@@ -78,14 +83,21 @@ class _Plain:
         features_out, features_in, kernel = self.weight.shape[:3]
         side = self.x.shape[-1]
         pixels = ((side + 2 * self.padding - kernel) // self.stride + 1) ** 2
-        if kernel == 1 or len(self.x) < _BATCH or pixels < 1:
+        if len(self.x) < _BATCH or pixels < 1:
             return None
+        # a map that lies otherwise in memory than the products want it is copied
+        if len(self.x) * max(features_in * side * side, features_out * pixels) > _NUMBERS:
+            return None
+        if kernel == 1:
+            plain = (self.stride, self.padding, self.groups) == (1, 0, 1)
+            return _Convolution if plain and features_in * features_out >= _FEATURES_1X1 else None
         if self.groups == self.x.shape[1] == features_out > 1:
             return _Depthwise if pixels <= (_PIXELS if kernel > 3 else _PIXELS_3X3) else None
         if self.groups != 1 or pixels > _PIXELS:
             return None
         if side <= kernel:
-            return _Dense if features_in * features_out >= _FEATURES_DENSE else None
+            small = features_out * pixels * features_in * side * side <= _NUMBERS
+            return _Dense if small and features_in * features_out >= _FEATURES_DENSE else None
         return _Convolution if features_in * features_out >= _FEATURES else None
 
 

@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["curves"]
 
@@ -27,16 +27,18 @@ def curves(folder: Path | None, epoch: int = 0) -> Iterator[Callable[[Mapping[st
     epoch : int
         Whole epochs done; what an earlier start drew after them is dropped.
     """
-    writer = None
-    if folder is not None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-
-            writer = SummaryWriter(folder / "tensorboard", purge_step=epoch + 1 if epoch else None)
-        except (ImportError, OSError) as error:
-            _LOG.info("no curves for TensorBoard (%s): history.csv has the numbers", error)
+    where, writer = folder, cast(Any, None)
 
     def draw(row: Mapping[str, Any]) -> None:
+        nonlocal where, writer
+        if where is not None and writer is None:  # not before there is something to draw
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+
+                writer = SummaryWriter(where / "tensorboard", purge_step=epoch + 1 if epoch else None)
+            except (ImportError, OSError) as error:
+                _LOG.info("no curves for TensorBoard (%s): history.csv has the numbers", error)
+                where = None
         if writer is not None:
             for name, value in row.items():
                 if name not in ("epoch", "seconds"):

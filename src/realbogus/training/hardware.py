@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 from collections.abc import Iterator
+from datetime import timedelta
 
 import torch
 from lightning_fabric import Fabric
@@ -15,14 +16,80 @@ from lightning_fabric.strategies.strategy import Strategy
 from ..config import TrainingConfig
 from ..errors import ConfigError
 
-__all__ = ["choose_device", "device_count", "kept_memory", "make_fabric", "threads"]
+__all__ = [
+    "PATIENCE",
+    "Place",
+    "choose_device",
+    "device_count",
+    "kept_memory",
+    "make_fabric",
+    "own_randomness",
+    "seed_torch",
+    "threads",
+]
+
+#: How long one process of a run waits for another: more than any of them is ever busy alone.
+PATIENCE = timedelta(minutes=10)
 
 # Of glibc's malloc.h: the option, its value for a run, and its default.
 _MALLOPT = {
-    "M_MMAP_MAX": (-4, 0, 65536),
-    "M_TRIM_THRESHOLD": (-1, 2**31 - 1, 128 * 1024),
-    "M_TOP_PAD": (-2, 256 * 2**20, 128 * 1024),
+    "M_MMAP_MAX": (-4, 0, 65536),  # no block has a mapping of its own, which would go back with its `free`
+    "M_TRIM_THRESHOLD": (-1, 2**31 - 1, 128 * 1024),  # what is free at the end of the heap stays there
+    "M_TOP_PAD": (-2, 256 * 2**20, 128 * 1024),  # the heap grows by so much at a time
 }
+
+
+class Place(ClusterEnvironment):
+    """Where one process stands among those of a run, all on this machine; Lightning need not start any.
+
+    It is told, not guessed: Lightning would take variables of SLURM, MPI or torchrun in the
+    environment for an order to be one of several processes, which we did not start.
+
+    Parameters
+    ----------
+    rank, count : int
+        Its number, from 0, and how many there are.
+    port : int
+        Of this machine, where they meet; 0 for one alone.
+    """
+
+    def __init__(self, rank: int = 0, count: int = 1, port: int = 0) -> None:
+        self._rank, self._count, self._port = rank, count, port
+
+    creates_processes_externally = True
+    main_address = "127.0.0.1"
+
+    @property
+    def main_port(self) -> int:
+        """Port where the processes meet."""
+        return self._port
+
+    @staticmethod
+    def detect() -> bool:
+        """Whether the environment says so: never."""
+        return False
+
+    def world_size(self) -> int:
+        """How many processes there are."""
+        return self._count
+
+    def set_world_size(self, size: int) -> None:
+        """Change nothing: the number is fixed."""
+
+    def global_rank(self) -> int:
+        """Return the number of this process."""
+        return self._rank
+
+    def set_global_rank(self, rank: int) -> None:
+        """Change nothing: the place is fixed."""
+
+    def local_rank(self) -> int:
+        """Return the number of this process on this machine."""
+        return self._rank
+
+    def node_rank(self) -> int:
+        """Return the number of this machine, the only one."""
+        return 0
 
 
 def choose_device(name: str) -> torch.device:
@@ -79,7 +146,7 @@ def device_count(recipe: TrainingConfig) -> int:
     return count
 
 
-def make_fabric(recipe: TrainingConfig, environment: ClusterEnvironment | None = None, count: int = 1) -> Fabric:
+def make_fabric(recipe: TrainingConfig, place: Place | None = None) -> Fabric:
     """Return Lightning's Fabric for a recipe: the device, the precision, and DDP where it is one of several.
 
     `precision` `auto` is bfloat16 on a GPU that has it and float32 on a CPU: without
@@ -89,10 +156,8 @@ def make_fabric(recipe: TrainingConfig, environment: ClusterEnvironment | None =
     ----------
     recipe : TrainingConfig
         `device` and `precision`.
-    environment : ClusterEnvironment, optional
-        Where this process stands among several.
-    count : int
-        How many there are.
+    place : Place, optional
+        Where this process stands among several; it is alone where absent.
     """
     device = choose_device(recipe.device)
     precision = recipe.precision
@@ -100,14 +165,32 @@ def make_fabric(recipe: TrainingConfig, environment: ClusterEnvironment | None =
         quick = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bfloat16" if quick else "float32"
     strategy: Strategy | str = "auto"
-    if environment is not None:
-        strategy = DDPStrategy(cluster_environment=environment)
+    if place is not None:
+        strategy = DDPStrategy(cluster_environment=place, timeout=PATIENCE)
+    alone: list[int] | int = [device.index or 0] if device.type == "cuda" else 1
     return Fabric(
         accelerator=device.type,
-        devices=[device.index or 0] if device.type == "cuda" and environment is None else count,
+        devices=alone if place is None else place.world_size(),
         strategy=strategy,
         precision="bf16-mixed" if precision == "bfloat16" else "32-true",
+        plugins=[Place()] if place is None else None,
     )
+
+
+def seed_torch(seed: int, device: torch.device) -> None:
+    """Seed torch's own generators of the CPU and of one device; those of other GPUs are left alone."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+
+
+@contextlib.contextmanager
+def own_randomness(device: torch.device) -> Iterator[None]:
+    """Seed torch inside as one likes, on the CPU and one device; outside nothing has happened."""
+    used = [device.index or 0] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=used):
+        yield
 
 
 @contextlib.contextmanager
@@ -126,9 +209,13 @@ def threads(count: int) -> Iterator[None]:
 def kept_memory() -> Iterator[None]:
     """Keep freed memory for the next batch inside, instead of giving it back to the system; afterwards it goes back.
 
-    A batch on a CPU takes gigabytes piece by piece and frees them again, and each time the
-    system hands out empty pages: up to a fifth of the time of a step. Only glibc has the
-    switches; elsewhere nothing happens.
+    A batch on a CPU takes gigabytes piece by piece and frees them again. glibc maps large pieces
+    each for itself and unmaps them when they are freed, so that at the next batch the system
+    must hand out empty pages again, zeroed one by one: up to a fifth of the time of a step. Its
+    function `mallopt` says instead that everything comes from the heap and stays there. The
+    settings are the whole process's. Afterwards they are glibc's defaults, but that its
+    threshold for a mapping no longer grows with what is freed: no call brings that back.
+    Elsewhere than with glibc nothing happens.
     """
     try:
         library = ctypes.CDLL(None)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, OutputError
+from ..errors import InputError
+from ..files import write_whole
 
 __all__ = ["COLUMNS", "read_history", "write_history"]
 
@@ -26,16 +26,14 @@ def write_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     OutputError
         The file cannot be written.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(part: Path) -> None:
         with part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS, restval="")
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(part, path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error}; choose a folder you may write") from error
+
+    write_whole(path, write)
 
 
 def read_history(path: Path) -> list[dict[str, float | None]]:

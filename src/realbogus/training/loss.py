@@ -37,9 +37,14 @@ def focal(logits: Tensor, targets: Tensor, config: TrainingConfig) -> Tensor:
     """
     gamma = config.focal_gamma
     p = torch.sigmoid(logits)
-    real = config.focal_alpha[1] * (1 - p) ** gamma * -functional.logsigmoid(logits)
-    bogus = config.focal_alpha[0] * p**gamma * -functional.logsigmoid(-logits)
+    real = config.focal_alpha[1] * _focus(1 - p, gamma) * -functional.logsigmoid(logits)
+    bogus = config.focal_alpha[0] * _focus(p, gamma) * -functional.logsigmoid(-logits)
     return targets * real + (1 - targets) * bogus
+
+
+def _focus(missed: Tensor, gamma: float) -> Tensor:
+    """Raise what is missed to a power; below 1 its slope at 0 is infinite, and times nothing no number."""
+    return (missed.clamp_min(torch.finfo(missed.dtype).tiny) if 0 < gamma < 1 else missed) ** gamma
 
 
 @LOSSES.register("bce")

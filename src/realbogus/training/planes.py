@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ..config import TrainingConfig
@@ -19,13 +19,42 @@ from ..preprocess import Preprocess
 from ..scoring import channel_indices
 from ..stamps import StampSet
 
-__all__ = ["fingerprint", "labelled_rows", "open_planes", "prepare_planes"]
+__all__ = ["chosen_rows", "fingerprint", "labelled_rows", "open_planes", "prepare_planes"]
 
 _BATCH = 2048
 _HALF_MAX = 65504.0
 
 
-def labelled_rows(stamps: StampSet, rows: NDArray[np.int64] | None, what: str) -> NDArray[np.int64]:
+def chosen_rows(rows: ArrayLike | None, count: int, what: str) -> NDArray[np.int64]:
+    """Return row numbers from numbers, or from a mask of as many rows as there are; None is all.
+
+    Raises
+    ------
+    InputError
+        A row does not exist, the mask has another length, or the rows are no whole numbers.
+
+    Examples
+    --------
+    >>> chosen_rows([True, False, True], 3, "training").tolist()
+    [0, 2]
+    """
+    if rows is None:
+        return np.arange(count)
+    chosen = np.asarray(rows)
+    if chosen.dtype == bool:
+        if chosen.shape != (count,):
+            raise InputError(f"the mask of {what} rows has shape {chosen.shape}, but there are {count} stamps")
+        return np.flatnonzero(chosen)
+    if chosen.ndim != 1 or (chosen.size and not np.issubdtype(chosen.dtype, np.integer)):
+        raise InputError(
+            f"{what} rows are {chosen.dtype} of shape {chosen.shape}: hand in a list of row numbers, or a mask"
+        )
+    if chosen.size and not 0 <= int(chosen.min()) <= int(chosen.max()) < count:
+        raise InputError(f"{what} rows run from {chosen.min()} to {chosen.max()}, but there are {count} stamps")
+    return chosen.astype(np.int64)
+
+
+def labelled_rows(stamps: StampSet, rows: ArrayLike | None, what: str) -> NDArray[np.int64]:
     """Return the rows that are labelled real or bogus and usable; all others are left out.
 
     A stamp is not usable where the catalogue's column `usable` says so: too little of it is on the frame.
@@ -34,8 +63,8 @@ def labelled_rows(stamps: StampSet, rows: NDArray[np.int64] | None, what: str) -
     ----------
     stamps : StampSet
         The stamps.
-    rows : ndarray of int or None
-        Rows to choose from, repetitions kept; None is all.
+    rows : array_like of int or bool, or None
+        Rows to choose from, repetitions kept, or a mask of all; None is all.
     what : str
         Name of the part, for messages.
 
@@ -44,9 +73,7 @@ def labelled_rows(stamps: StampSet, rows: NDArray[np.int64] | None, what: str) -
     InputError
         A row does not exist, or one of the two classes is missing.
     """
-    chosen = np.arange(len(stamps)) if rows is None else np.asarray(rows, dtype=np.int64)
-    if len(chosen) and not 0 <= int(chosen.min()) <= int(chosen.max()) < len(stamps):
-        raise InputError(f"{what} rows run from {chosen.min()} to {chosen.max()}, but there are {len(stamps)} stamps")
+    chosen = chosen_rows(rows, len(stamps), what)
     judged = np.isin(stamps.labels, (0, 1))
     if "usable" in stamps.catalogue.colnames:
         judged &= np.ma.filled(np.ma.asarray(stamps.catalogue["usable"]), False).astype(bool)
@@ -153,8 +180,8 @@ def _refuse_nan(stamps: StampSet, rows: NDArray[np.int64], pixels: NDArray[np.fl
         )
 
 
-def fingerprint(stamps: StampSet, rows: NDArray[np.int64]) -> dict[str, Any]:
-    """Say which data a model was trained on: counts, and a hash of rows, labels and sampled pixels.
+def fingerprint(stamps: StampSet, rows: NDArray[np.int64], weights: NDArray[np.float32]) -> dict[str, Any]:
+    """Say which data a model was trained on: counts, and a hash of rows, labels, weights and sampled pixels.
 
     Returns
     -------
@@ -163,7 +190,7 @@ def fingerprint(stamps: StampSet, rows: NDArray[np.int64]) -> dict[str, Any]:
     """
     digest = hashlib.sha256()
     labels = stamps.labels[rows]
-    for column in (rows.astype("<i8"), labels.astype("<i8"), stamps.noise[rows], stamps.fwhm[rows]):
+    for column in (rows.astype("<i8"), labels.astype("<i8"), weights[rows], stamps.noise[rows], stamps.fwhm[rows]):
         digest.update(np.ascontiguousarray(column).tobytes())
     # every pixel of a few hundred stamps tells two sets apart as well as all would
     for row in rows[:: max(1, len(rows) // 256)]:

@@ -29,6 +29,7 @@ from .average import follow
 from .balance import BALANCES
 from .checkpoint import Checkpoint, restore_optimizer, tensors_of_optimizer
 from .convolution import small_maps
+from .hardware import seed_torch
 from .loss import weighted_loss
 from .part import Part, cuts
 from .schedule import SCHEDULES
@@ -106,7 +107,7 @@ class Run:
         rank, count, device = self.fabric.global_rank, self.fabric.world_size, self.fabric.device
         rng = np.random.default_rng([self.seed, self.epoch + 1])
         generator = torch.Generator(device).manual_seed(_own(int(rng.integers(2**62)), rank))
-        torch.manual_seed(_own(int(rng.integers(2**62)), rank))  # dropout has no other source
+        seed_torch(_own(int(rng.integers(2**62)), rank), device)  # dropout has no other source
         order = self.balance(part.labels.cpu().numpy().astype(np.int64), self.recipe, rng)
         variants = rng.integers(part.planes.shape[0], size=len(order))
         batches = list(cuts(len(order), self.recipe.batch_size, 2 * count))

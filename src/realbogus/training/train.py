@@ -12,27 +12,27 @@ import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from lightning_fabric import Fabric
 from numpy.typing import ArrayLike, NDArray
 
 from ..classifier import Card
 from ..config import Config, TrainingConfig
-from ..errors import ConfigError, InputError
-from ..model import Model
-from ..preprocess import Preprocess
+from ..errors import ConfigError, InputError, OutputError
+from ..model import CARD_FILE, WEIGHTS_FILE, Model
 from ..stamps import StampSet
+from .calibrate import measure_calibration
 from .checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from .curves import curves
-from .hardware import device_count, kept_memory, threads
+from .hardware import choose_device, device_count, kept_memory, own_randomness, threads
 from .history import write_history
 from .part import Part, make_part
 from .planes import fingerprint, labelled_rows
 from .ranks import several
+from .recipe import check_recipe
 from .run import Progress, Run, check_identity
 
 __all__ = ["Progress", "train"]
@@ -59,9 +59,9 @@ def train(
         `usable` is False.
     config : Config
         The recipe; `Config()` is table 1 of the paper.
-    rows, valid_rows : array_like of int, optional
-        Rows to train on (all where absent; repetitions count, as a bootstrap has them), and
-        rows to validate against after each epoch (no validation where absent).
+    rows, valid_rows : array_like of int or bool, optional
+        Rows to train on (all where absent; repetitions count, as a bootstrap has them; or a mask),
+        and rows to validate against after each epoch (no validation where absent).
     weights : array_like of float, shape (len(stamps),), optional
         Weight of each stamp in the loss; the catalogue's column `weight`, or 1, where absent.
     rng : numpy.random.Generator, optional
@@ -70,21 +70,23 @@ def train(
         Folder for the model, `history.csv`, the checkpoint of every epoch and, where the package
         tensorboard is installed, its curves.
     resume : bool
-        Go on from the checkpoint in `out`, if there is one.
+        Go on from the checkpoint in `out`, if there is one; otherwise what an earlier run left
+        there is removed first.
     progress : callable, optional
         Called with a `Progress` after every batch and epoch.
 
     Returns
     -------
     Model
-        Also saved in `out`.
+        Also saved in `out`. Its card carries a beta calibration fitted on the validation rows,
+        where they hold ten of each class; its scores are not put through it.
 
     Raises
     ------
     InputError
         Labels of both classes are not there, rows do not exist, or stamps hold NaN.
-    ConfigError
-        Names or options nobody knows, or the checkpoint in `out` is of another run.
+    UnknownNameError, ConfigError
+        Names nobody knows, options that cannot be, or the checkpoint in `out` is of another run.
     ModelError
         The loss became infinite or NaN, or the checkpoint is damaged.
     OutputError
@@ -103,9 +105,10 @@ def train(
     """
     recipe = config.training
     seed = config.seed if rng is None else int(rng.integers(2**62))
-    preprocess = Preprocess.from_dict(config.preprocess)
-    train_rows = labelled_rows(stamps, None if rows is None else np.asarray(rows), "training")
-    check_rows = None if valid_rows is None else labelled_rows(stamps, np.asarray(valid_rows), "validation")
+    preprocess = check_recipe(config)
+    train_rows = labelled_rows(stamps, rows, "training")
+    check_rows = None if valid_rows is None else labelled_rows(stamps, valid_rows, "validation")
+    every = _weights(stamps, weights)
     if recipe.keep == "best" and check_rows is None:
         raise ConfigError("training.keep is 'best', which needs validation rows: hand in valid_rows, or keep 'last'")
     card = Card(
@@ -116,7 +119,8 @@ def train(
         threshold=config.model.threshold,
         views=config.model.views,
         config=config.to_dict(),
-        data=fingerprint(stamps, train_rows) | {"seed": seed},
+        data=fingerprint(stamps, train_rows, every)
+        | {"seed": seed, "valid": None if check_rows is None else fingerprint(stamps, check_rows, every)["sha256"]},
     )
     folder = None if out is None else Path(out)
     before = read_checkpoint(folder / "checkpoint") if folder and resume else None
@@ -125,11 +129,13 @@ def train(
         raise InputError(f"{len(train_rows)} training stamps on {count} devices: each needs at least 2")
     if before is not None:
         check_identity(before, card, folder)
-    every, jitter = _weights(stamps, weights), np.random.default_rng([seed, 0])
+    if folder is not None and not resume:
+        _clear(folder)
+    jitter = np.random.default_rng([seed, 0, 1])
     with (
         threads(recipe.threads),
         kept_memory(),
-        _own_torch_randomness(),
+        own_randomness(choose_device(recipe.device)),
         _place(recipe, folder, count) as files,
     ):
         part = check = None
@@ -142,6 +148,8 @@ def train(
         job = _Job(config, seed, card, before, part, check)
         with several(recipe, count, _follow, job) as fabric:
             model = _lead(fabric, job, folder, progress)
+        if check_rows is not None:
+            model = model.with_card(replace(model.card, calibration=measure_calibration(model, stamps, check_rows)))
     if folder is not None:
         model.save(folder)
     return model
@@ -181,10 +189,23 @@ def _lead(fabric: Fabric, job: _Job, folder: Path | None, progress: Callable[[Pr
     return run.finished()
 
 
-def _follow(fabric: Fabric, job: _Job) -> None:
+def _follow(fabric: Fabric, job: _Job) -> Run:
     run, part, check = job.start(fabric)
     while part is not None and run.epoch < run.recipe.epochs:
         run.one_epoch(part, check, None)
+    return run
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier run left: none of it may be taken for this one's."""
+    try:
+        for name in (CARD_FILE, WEIGHTS_FILE, "history.csv"):
+            (folder / name).unlink(missing_ok=True)
+        for name in ("checkpoint", "tensorboard", "prepared"):
+            if (folder / name).is_dir():
+                shutil.rmtree(folder / name)
+    except OSError as error:
+        raise OutputError(f"cannot remove the earlier run in {folder}: {error}; choose another folder") from error
 
 
 @contextlib.contextmanager
@@ -209,10 +230,3 @@ def _weights(stamps: StampSet, weights: ArrayLike | None) -> NDArray[np.float32]
     if values.shape != (len(stamps),) or not (np.isfinite(values).all() and (values >= 0).all()):
         raise InputError(f"weights have shape {values.shape}: expected {len(stamps)} finite numbers, none negative")
     return values
-
-
-@contextlib.contextmanager
-def _own_torch_randomness() -> Iterator[None]:
-    """Seed torch inside as one likes; outside nothing has happened."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        yield

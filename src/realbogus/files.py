@@ -1,0 +1,81 @@
+"""Files that are written whole or not at all, and values as JSON has them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import OutputError
+
+__all__ = ["plain", "write_text", "write_whole"]
+
+
+def write_whole(path: Path | str, write: Callable[[Path], object]) -> Path:
+    """Let `write` make a file under another name, then give it its own in one step.
+
+    Parameters
+    ----------
+    path : path
+        The file; its folder is made.
+    write : callable
+        Called with the other name, which keeps the suffix: writers choose the format by it.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_whole(f"{folder}/new/a.txt", lambda part: part.write_text("whole"))
+    ...     path.read_text(), [found.name for found in path.parent.iterdir()]
+    ('whole', ['a.txt'])
+    """
+    path = Path(path)
+    part = path.with_name(f"{path.stem}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(part)
+        os.replace(part, path)
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error}; choose a folder you may write, with room") from error
+    return path
+
+
+def write_text(path: Path | str, text: str) -> Path:
+    """Write text in UTF-8 as `write_whole` does."""
+    return write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def plain(value: Any) -> Any:
+    """Return `value` in terms of JSON; what cannot be known is null.
+
+    Examples
+    --------
+    >>> plain({"a": np.float32(0.5), "b": (np.nan, np.int64(2)), "c": Path("x")})
+    {'a': 0.5, 'b': [None, 2], 'c': 'x'}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [plain(item) for item in value]
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value) if np.isfinite(value) else None
+    return value if value is None else str(value)

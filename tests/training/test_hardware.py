@@ -1,0 +1,65 @@
+"""What a process takes from its surroundings, and what it leaves alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from realbogus.config import TrainingConfig
+from realbogus.training.hardware import Place, make_fabric, own_randomness, seed_torch
+
+SLURM = {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "train", "SLURM_JOB_ID": "12", "SLURM_PROCID": "3",
+         "SLURM_LOCALID": "3", "SLURM_NODEID": "0", "SLURM_NODELIST": "node[1-2]",
+         "SLURM_NTASKS_PER_NODE": "4"}  # fmt: skip
+TORCHRUN = {"TORCHELASTIC_RUN_ID": "1", "RANK": "1", "LOCAL_RANK": "1", "GROUP_RANK": "0", "WORLD_SIZE": "2",
+            "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}  # fmt: skip
+
+
+@pytest.mark.parametrize("variables", [SLURM, TORCHRUN], ids=["slurm", "torchrun"])
+def test_the_environment_gives_no_orders(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    recipe = TrainingConfig(device="cpu")
+    alone = make_fabric(recipe)
+    assert (alone.world_size, alone.global_rank, alone.device.type) == (1, 0, "cpu")
+    assert isinstance(alone._connector.cluster_environment, Place)
+    second = make_fabric(recipe, Place(1, 2, 12345))
+    assert (second.world_size, second.global_rank) == (2, 1)
+    assert isinstance(second._connector.cluster_environment, Place)
+
+
+def test_randomness_inside_is_its_own() -> None:
+    before = torch.random.get_rng_state()
+    device = torch.device("cpu")
+    drawn = []
+    for _ in range(2):
+        with own_randomness(device):
+            seed_torch(5, device)
+            drawn.append(torch.rand(3))
+    assert torch.equal(*drawn)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    with own_randomness(device):
+        torch.manual_seed(5)  # the same numbers
+        assert torch.equal(torch.rand(3), drawn[0])
+
+
+def test_only_the_gpu_in_use_is_forked_and_seeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    class Nothing:
+        def __init__(self, *arguments: object, **options: object) -> None:
+            asked.append(options.get("devices", arguments))
+
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(torch.random, "fork_rng", Nothing)
+    monkeypatch.setattr(torch.cuda, "device", Nothing)
+    monkeypatch.setattr(torch.cuda, "manual_seed", asked.append)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("the other GPUs were seeded"))
+    state = torch.random.get_rng_state()
+    device = torch.device("cuda", 1)
+    with own_randomness(device):
+        seed_torch(3, device)
+    torch.random.set_rng_state(state)
+    assert asked == [[1], (device,), 3]
