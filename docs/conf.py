@@ -33,7 +33,7 @@ autodoc_preserve_defaults = True
 # The light install builds the pages as well, of what would need torch only the texts.
 autodoc_mock_imports = [
     name
-    for name in ("torch", "torchvision", "timm", "safetensors", "onnx", "sklearn")
+    for name in ("torch", "torchvision", "timm", "safetensors", "onnx", "sklearn", "fastapi", "pydantic", "uvicorn")
     if importlib.util.find_spec(name) is None
 ]
 
@@ -46,9 +46,10 @@ html_show_sourcelink = False
 ROOMS = [
     *("errors", "registry", "config", "tables"),
     *("stamps", "preprocess", "metrics", "classifier", "scoring"),
-    *("images", "architectures", "model", "ensemble"),
+    *("images", "adapters", "architectures", "model", "ensemble"),
     *("dataset", "training", "evaluation", "runtimes"),
-    *("pipeline", "serving", "cli"),
+    "curation",
+    *("pipeline", "vetting", "serving", "cli"),
 ]
 
 

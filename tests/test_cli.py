@@ -512,6 +512,14 @@ def test_an_unwritable_place_is_an_error(
         "export": [model],
         "networks": ["--networks", "compact", "--no-speed"],
         "reproduce": [],
+        "vet": [labelled, "--port", 0, "--no-browser"],
+        "votes": [labelled, "--votes", "/dev/null"],
+        "adapt": [frame],
+        "assemble": [labelled, "--variables", detections],
+        "screen": [labelled, "--network", "compact"],
+        "audit": [labelled],
+        "split": [labelled, "--by", "stamp", "--allow-leakage"],
+        "check": ["draw", labelled, "-n", 5],
     }
     assert set(verbs) == {verb.name for verb in VERBS}
     for verb, words in verbs.items():

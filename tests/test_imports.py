@@ -26,11 +26,13 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("classifier",),
     ("scoring",),
     ("images",),
+    ("adapters",),
     ("architectures",),
     ("model",),
     ("ensemble",),
     ("dataset", "training", "evaluation", "runtimes"),
-    ("pipeline", "study"),
+    ("curation",),
+    ("pipeline", "study", "vetting"),
     ("serving",),
     ("cli",),
     ("__main__",),
@@ -70,9 +72,26 @@ IMAGES: tuple[tuple[str, ...], ...] = (
 
 # What the base install lacks, and the only places that may load it with the module.
 HEAVY = frozenset(
-    {"torch", "torchvision", "timm", "safetensors", "onnx", "onnxscript", "sklearn", "lightning_fabric", "ray"}
+    {
+        "torch",
+        "torchvision",
+        "timm",
+        "safetensors",
+        "onnx",
+        "onnxscript",
+        "sklearn",
+        "lightning_fabric",
+        "ray",
+        "fastavro",
+        "cleanlab",
+        "fastapi",
+        "uvicorn",
+    }
 )
-HEAVY_ROOMS = ("architectures", "model", "training", "runtimes.torch", "runtimes.export")
+HEAVY_ROOMS = (
+    *("architectures", "model", "training", "runtimes.torch", "runtimes.export"),
+    *("vetting.app", "vetting.server"),
+)
 
 
 @dataclass(frozen=True)

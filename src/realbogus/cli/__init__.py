@@ -11,12 +11,21 @@ from rich.console import Console
 
 from .. import __version__
 from ..errors import RealbogusError
-from . import images, learning, networks, nights, reproduce, vet
+from . import adapt, curation, images, learning, networks, nights, reproduce, vet
 from .verb import Verb
 
 __all__ = ["main", "parser"]
 
-VERBS: tuple[Verb, ...] = (*nights.VERBS, *images.VERBS, *learning.VERBS, *networks.VERBS, *reproduce.VERBS, *vet.VERBS)
+VERBS: tuple[Verb, ...] = (
+    *nights.VERBS,
+    *images.VERBS,
+    *learning.VERBS,
+    *networks.VERBS,
+    *reproduce.VERBS,
+    *vet.VERBS,
+    *adapt.VERBS,
+    *curation.VERBS,
+)
 
 
 def parser() -> ArgumentParser:
@@ -54,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RealbogusError as error:
         return _failed(errors, error)
     except KeyboardInterrupt:
-        errors.print("interrupted; the same command carries on where this one stopped")
+        errors.print("interrupted; the same command carries on, or starts again where it cannot")
         return 130
     except BrokenPipeError:  # the reader of our output went away, which is its right
         sys.stderr.close()

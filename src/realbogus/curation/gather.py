@@ -1,0 +1,135 @@
+"""Several sets as one catalogue: unique ids, one name a place in the sky, common channels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from astropy.table import Table, TableMergeError, vstack
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from ..errors import InputError
+from ..scoring import channel_indices
+from ..stamps import StampSet
+from .columns import texts
+from .match import Places, places_of
+
+__all__ = ["gather", "same_place"]
+
+
+def gather(
+    sets: Mapping[str, StampSet],
+    injected: Mapping[str, StampSet],
+    channels: Sequence[str] | None,
+    radius_arcsec: float,
+) -> tuple[list[StampSet], Table, NDArray[np.bool_], tuple[str, ...]]:
+    """Join the catalogues of sets, and of sets of injected sources after them.
+
+    `set` names the set of each row. Ids that would not be unique get it in front. What lies at one place on the
+    sky in several sets is one `source`; where not all have sky positions, sources get the set's name in front. Sets
+    that were assembled before keep their sources.
+
+    Parameters
+    ----------
+    sets, injected : mapping of str to StampSet
+        By name.
+    channels : sequence of str, optional
+        Wanted of all.
+    radius_arcsec : float
+        Half of it makes one place.
+
+    Returns
+    -------
+    parts : list of StampSet
+        In the order of the rows.
+    table : Table
+        All rows.
+    extra : ndarray of bool, shape (N,)
+        Which rows are of `injected`.
+    channels : tuple of str
+        Those asked for, or those that all sets have.
+
+    Raises
+    ------
+    InputError
+        No rows, sets that differ in channels or stamp size, or columns that cannot be joined.
+    """
+    both = [*sets.items(), *injected.items()]
+    names, parts = [name for name, _ in both], [part for _, part in both]
+    if len(set(names)) < len(names):
+        raise InputError(f"a set is named twice in {', '.join(names)}: name each once")
+    if not sum(len(part) for part in parts):
+        raise InputError(f"{len(parts)} sets with no stamps in them: there is nothing to assemble")
+    have = {part.channels for part in parts}
+    if channels is None and len(have) > 1:
+        common = [name for name in parts[0].channels if all(name in part.channels for part in parts)]
+        raise InputError(
+            f"the sets differ in channels: {'; '.join(', '.join(c) for c in sorted(have))}. Say which to keep with "
+            f"--channels {' '.join(common) or 'NAME'}"
+        )
+    kept = tuple(channels) if channels else parts[0].channels
+    for part in parts:
+        channel_indices(part.channels, kept)
+    sizes = sorted({part.pixels.shape[2] for part in parts})
+    if len(sizes) > 1:
+        raise InputError(f"the sets have stamps of {sizes} pixels: cut them alike")
+    tables = []
+    for name, part in both:
+        rows = part.catalogue.copy()
+        rows.meta.clear()
+        rows["id"] = texts(rows, "id")
+        rows["set"] = np.full(len(rows), name)
+        tables.append(rows)
+    try:
+        table = vstack([rows for rows in tables if len(rows)], metadata_conflicts="silent")
+    except TableMergeError as error:
+        raise InputError(f"the catalogues of {', '.join(names)} cannot be joined: {error}") from error
+    if len(set(table["id"].tolist())) < len(table):
+        table["id"] = [f"{name}/{own}" for name, own in zip(table["set"], table["id"], strict=True)]
+    if len(set(table["id"].tolist())) < len(table):
+        raise InputError("ids are not unique within a set: give every row of a set another `id`")
+    # what was assembled before has names for the whole sky already
+    fresh = [name for name, part in both if "set" not in part.catalogue.colnames]
+    table["source"] = _sources(table, len(parts) if fresh else 1, radius_arcsec)
+    extra = np.isin(texts(table, "set"), list(injected))
+    return parts, table, extra, kept
+
+
+def _sources(table: Table, sets: int, radius_arcsec: float) -> NDArray[np.str_]:
+    own = texts(table, "source")
+    named = own != ""
+    places = places_of(table, sky=True)
+    if sets > 1 and places.known.all():
+        return np.array([f"place-{k:06d}" for k in same_place(places, radius_arcsec / 2)])
+    if sets > 1:
+        own = np.char.add(np.char.add(texts(table, "set"), "/"), own)
+    return np.where(named, own, np.char.add("stamp-", texts(table, "id")))
+
+
+def same_place(places: Places, radius: float) -> NDArray[np.int64]:
+    """Return the friends-of-friends group of each place, numbered by first appearance.
+
+    Parameters
+    ----------
+    places : Places, N rows
+        All known.
+    radius : float
+        Arcsec on the sky, else pixels.
+
+    Examples
+    --------
+    >>> sky = Table({"ra": [10.0, 50.0, 10.0], "dec": [0.0, 0.0, 0.0001]})
+    >>> same_place(places_of(sky, sky=True), 1.0).tolist()
+    [0, 1, 0]
+    """
+    count = len(places.points)
+    if not count:
+        return np.zeros(0, dtype=np.int64)
+    pairs = cKDTree(places.points).query_pairs(places.reach(radius), output_type="ndarray")
+    graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    _, group = connected_components(graph, directed=False)
+    _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
+    return np.asarray(np.argsort(np.argsort(first))[inverse], dtype=np.int64)
