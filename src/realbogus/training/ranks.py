@@ -91,6 +91,8 @@ def _await(others: Sequence[BaseProcess], ready: Sequence[Connection]) -> None:
     for process, end in zip(others, ready, strict=True):
         found = wait([end, process.sentinel], PATIENCE.total_seconds())
         if end not in found:
+            if found:  # it has ended; its status may come a moment after its sentinel
+                process.join(_MOMENT)
             _refuse_dead(others, None)
             raise ModelError(f"{process.name} did not start within {PATIENCE}: {_ADVICE}")
 
