@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "realbogus"
 # Top to bottom. A module imports from rows above its own; rooms on one row never import each other.
 ROOMS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("registry", "processes", "files"),
+    ("registry", "processes", "files", "columns", "groups"),
     ("config",),
     ("tables",),
     ("stamps",),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy.table import Table
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from realbogus.classifier import Card
 from realbogus.errors import InputError
 from realbogus.preprocess import Preprocess
-from realbogus.scoring import channel_indices, score_stamps, sigmoid
+from realbogus.scoring import channel_indices, score_rows, score_stamps, sigmoid
+from realbogus.stamps import StampSet
 
 PLAIN = Preprocess(planes=("native:difference",), size=8, orient=False)
 
@@ -67,3 +69,27 @@ def test_channels_by_name() -> None:
     assert channel_indices(("science", "reference", "difference"), ("difference", "science")) == [2, 0]
     with pytest.raises(InputError, match=r"needs the channels \['flux'\]"):
         channel_indices(("difference",), ("flux",))
+
+
+def test_rows_of_a_set_are_scored_a_block_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Centre:
+        """Scores a stamp by its middle pixel."""
+
+        card = Card(name="c", architecture="none", preprocess=PLAIN)
+
+        def predict(self, pixels: NDArray[np.float32], **told: object) -> NDArray[np.float32]:
+            assert len(pixels) <= 2
+            return np.asarray(pixels[:, 0, 4, 4])
+
+    monkeypatch.setattr("realbogus.scoring._BLOCK", 2)
+    count = 5
+    pixels = np.zeros((count, 1, 8, 8), np.float32)
+    pixels[:, 0, 4, 4] = np.arange(count) / 10
+    rows = Table({"id": range(count), "noise": np.ones(count), "fwhm": np.full(count, 3.0), "label": [1] * count})
+    told: list[tuple[int, int]] = []
+    found = score_rows(Centre(), StampSet(pixels, rows), np.array([4, 0, 3]), lambda done, of: told.append((done, of)))
+    np.testing.assert_allclose(found, [0.4, 0.0, 0.3])
+    assert told == [(2, 3), (3, 3)]
+    pixels[3] = np.nan
+    with pytest.raises(InputError, match="1 of 2 scores are not finite, first of 3"):
+        score_rows(Centre(), StampSet(pixels, rows), np.array([0, 3]))

@@ -7,10 +7,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .classifier import Card, symmetry_views
+from .classifier import Card, Classifier, symmetry_views
 from .errors import InputError
+from .stamps import StampSet
 
-__all__ = ["channel_indices", "per_stamp", "score_stamps", "sigmoid"]
+__all__ = ["channel_indices", "per_stamp", "score_rows", "score_stamps", "sigmoid"]
+
+#: Rows of a set in memory at a time.
+_BLOCK = 1024
 
 
 def sigmoid(logits: ArrayLike) -> NDArray[np.float32]:
@@ -120,3 +124,44 @@ def per_stamp(name: str, values: ArrayLike | None, count: int) -> NDArray[np.flo
     if array.ndim and array.shape != (count,):
         raise InputError(f"{name} has shape {array.shape}, expected one value for each of the {count} stamps")
     return np.broadcast_to(array, (count,))
+
+
+def score_rows(
+    classifier: Classifier, stamps: StampSet, rows: NDArray[np.int64], say: Callable[[int, int], None] | None = None
+) -> NDArray[np.float32]:
+    """Score rows of a set that may lie on disk.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Whose channels the stamps have.
+    stamps : StampSet
+        The set.
+    rows : ndarray of int, shape (M,)
+        Which of them; they must be usable.
+    say : callable, optional
+        Called with (rows done, rows in all).
+
+    Returns
+    -------
+    ndarray of float32, shape (M,)
+
+    Raises
+    ------
+    InputError
+        A channel is missing, or a score is not finite.
+    """
+    channels = channel_indices(stamps.channels, classifier.card.channels)
+    noise, fwhm = stamps.noise, stamps.fwhm
+    scores = np.empty(len(rows), dtype=np.float32)
+    for start in range(0, len(rows), _BLOCK):
+        part = rows[start : start + _BLOCK]
+        pixels = np.asarray(stamps.pixels[part][:, channels])
+        scores[start : start + len(part)] = classifier.predict(pixels, noise=noise[part], fwhm=fwhm[part])
+        if say:
+            say(start + len(part), len(rows))
+    bad = ~np.isfinite(scores)
+    if bad.any():
+        first = stamps.catalogue["id"][rows[bad][0]]
+        raise InputError(f"{int(bad.sum())} of {len(rows)} scores are not finite, first of {first}: look at its pixels")
+    return scores

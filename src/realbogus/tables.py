@@ -16,7 +16,7 @@ from astropy.table import Column, MaskedColumn, Table
 
 from .errors import InputError
 
-__all__ = ["read_parquet", "write_parquet"]
+__all__ = ["as_table", "read_parquet", "write_parquet"]
 
 
 def write_parquet(table: Table, path: Path | str) -> Path:
@@ -65,12 +65,25 @@ def read_parquet(path: Path | str) -> Table:
         data = pq.read_table(Path(path))
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path} cannot be read as Parquet: {error}") from error
+    return as_table(data)
+
+
+def as_table(data: pa.Table) -> Table:
+    """Return an Arrow table as one of astropy; nulls are masked.
+
+    Examples
+    --------
+    >>> as_table(pa.table({"mag": [18.5, None]}))["mag"].mask.tolist()
+    [False, True]
+    """
     columns: list[Any] = []
     for field, chunked in zip(data.schema, data.columns, strict=True):
         column = chunked.combine_chunks()
         unit = (field.metadata or {}).get(b"unit", b"").decode() or None
         mask = np.asarray(column.is_null()) if column.null_count else None
-        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+        if pa.types.is_null(field.type):
+            values = np.zeros(len(column))
+        elif pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
             # astropy needs fixed-width text to write every format
             values = np.array(["" if v is None else v for v in column.to_pylist()], dtype=str)
         else:

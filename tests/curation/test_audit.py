@@ -9,7 +9,7 @@ import pytest
 
 from realbogus.curation.audit import audit, rank_labels, save_audit
 from realbogus.curation.recipes import quick_recipe
-from realbogus.curation.scores import judged_rows, out_of_fold, score_rows, source_folds
+from realbogus.curation.scores import judged_rows, out_of_fold, source_folds
 from realbogus.errors import ConfigError, InputError
 from realbogus.stamps import IGNORE, StampSet
 from realbogus.tables import read_parquet
@@ -98,21 +98,6 @@ def test_what_cannot_be_audited_is_said(make_set, monkeypatch):
         audit(make_set(3, label=[1, 1, 1]))
     with pytest.raises(InputError, match="1 ids are there twice"):
         audit(make_set(4, label=[1, 0, 1, 0]).select([0, 1, 1]))
-    with pytest.raises(InputError, match="not finite"):
-
-        class Broken:
-            card = quick_card()
-
-            def predict(self, pixels, *, noise=None, fwhm=None):
-                return np.full(len(pixels), np.nan)
-
-        score_rows(Broken(), make_set(2), np.arange(2))
     monkeypatch.setitem(sys.modules, "cleanlab.filter", None)
     with pytest.raises(ConfigError, match=r"realbogus\[train\]"):
         audit(make_set(4, label=[1, 0, 1, 0]))
-
-
-def quick_card():
-    from realbogus.classifier import Card
-
-    return Card(name="broken", architecture="none")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -138,8 +139,10 @@ def test_splits(whole: Path, study_stamps: StampSet) -> None:
                 np.testing.assert_allclose(shares, [0.7, 0.1, 0.2], atol=0.06)
 
 
-def test_nothing_hard_or_of_the_test_side_was_learned_from(whole: Path) -> None:
+def test_nothing_hard_or_of_the_test_side_was_learned_from(whole: Path, study_stamps: StampSet) -> None:
     from realbogus.model import Model
+    from realbogus.training.bag import bootstrap_rows
+    from realbogus.training.planes import fingerprint
 
     for key, split, bootstrap, with_hard in (
         ("single/four", "stamp", False, False),
@@ -156,7 +159,12 @@ def test_nothing_hard_or_of_the_test_side_was_learned_from(whole: Path) -> None:
         assert data["bogus"] == (allowed & (np.asarray(parts["label"]) == 0)).sum()
         scored = read_parquet(whole / "runs" / key / "scores.parquet")
         assert set(scored["row"]) == set(np.flatnonzero(side != "train"))
-        assert bootstrap is ("bag" in key)
+        seed = int(Model.load(whole / "runs" / key / "model").card.config["seed"])
+        learned = np.flatnonzero(allowed)
+        if bootstrap:
+            learned = bootstrap_rows(study_stamps.labels, learned, np.random.default_rng([seed, crc32(key.encode())]))
+        weights = np.ones(len(study_stamps), dtype=np.float32)
+        assert data["sha256"] == fingerprint(study_stamps, learned, weights)["sha256"]
 
 
 def test_the_hard_set_is_kept_with_its_scores(whole: Path) -> None:

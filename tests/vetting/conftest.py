@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # ballots.py; importlib mode put
 from ballots import TOKEN, Answer, make_stamps
 
 from realbogus.stamps import StampSet
-from realbogus.vetting.booth import Booth, BoothSettings
+from realbogus.vetting.booth import Booth
+from realbogus.vetting.settings import BoothSettings
 from realbogus.vetting.votes import VoteFile
 
 

@@ -12,8 +12,10 @@ from ballots import make_stamps
 from PIL import Image
 
 from realbogus.errors import ConfigError, InputError, OutputError, UnknownNameError
-from realbogus.vetting.booth import Booth, OutsideError, Wire, check_name
+from realbogus.vetting.booth import Booth, OutsideError
 from realbogus.vetting.facts import links as facts_links
+from realbogus.vetting.register import Wire
+from realbogus.vetting.settings import check_name
 from realbogus.vetting.votes import read_votes, standing
 
 
@@ -27,7 +29,7 @@ def wires(booth: Booth, vetter: str, start: int = 0, answer: str = "real") -> li
 
 def test_a_vote_is_on_the_disk_when_it_is_taken(booth):
     voting = booth(page=10)
-    taken, refused = voting.cast("ann", wires(voting, "ann"))
+    taken, refused = voting.register.cast("ann", wires(voting, "ann"))
     assert taken == [f"ann-key-{k}" for k in range(10)] and not refused
     votes = read_votes(voting.box.path)
     assert [vote.key for vote in votes] == taken
@@ -38,12 +40,12 @@ def test_a_vote_is_on_the_disk_when_it_is_taken(booth):
 def test_a_vote_sent_again_is_there_once(booth, tmp_path):
     voting = booth(page=10)
     sent = wires(voting, "ann")
-    voting.cast("ann", sent)
-    assert voting.cast("ann", sent + sent[:3])[0] == [wire.key for wire in sent + sent[:3]]
+    voting.register.cast("ann", sent)
+    assert voting.register.cast("ann", sent + sent[:3])[0] == [wire.key for wire in sent + sent[:3]]
     voting.box.close()
     voting.box.close = lambda: None  # as after a kill: another program opens the file
     again = booth(page=10)
-    assert len(again.cast("ann", sent)[0]) == 10
+    assert len(again.register.cast("ann", sent)[0]) == 10
     assert len(read_votes(tmp_path / "votes.jsonl")) == 10
 
 
@@ -60,32 +62,32 @@ def test_a_vote_sent_again_is_there_once(booth, tmp_path):
 def test_what_cannot_be_right_is_refused_with_its_reason(booth, changes, reason):
     voting = booth(page=10)
     first, second = wires(voting, "ann")[:2]
-    voting.cast("ann", [first])
-    voting.cast("ben", wires(voting, "ben"))
+    voting.register.cast("ann", [first])
+    voting.register.cast("ben", wires(voting, "ben"))
     wrong = Wire(**{"key": "wrong", "id": second.id, "show": second.show, "vote": "bogus"} | changes)
-    taken, refused = voting.cast("ann", [wrong, second])
+    taken, refused = voting.register.cast("ann", [wrong, second])
     assert taken == [second.key] and reason in refused[wrong.key]
 
 
 def test_an_undo_takes_back_one_vote_once(booth):
     voting = booth(page=10)
     one, two = wires(voting, "ann")[:2]
-    voting.cast("ann", [one, two, Wire("undo-one", undo=one.key)])
-    assert voting.cast("ann", [Wire("undo-one", undo=one.key)]) == (["undo-one"], {})
-    assert "already" in voting.cast("ann", [Wire("undo-two", undo=one.key)])[1]["undo-two"]
+    voting.register.cast("ann", [one, two, Wire("undo-one", undo=one.key)])
+    assert voting.register.cast("ann", [Wire("undo-one", undo=one.key)]) == (["undo-one"], {})
+    assert "already" in voting.register.cast("ann", [Wire("undo-two", undo=one.key)])[1]["undo-two"]
     line = read_votes(voting.box.path)[-1]
     assert (line.id, line.vote, line.undo, line.vetter) == (one.id, "real", one.key, "ann")
     assert voting.page("ann", 0)["items"][0]["vote"] is None
     assert voting.session("ann")["done"] == 1
     again = Wire("again", one.id, one.show, "bogus")
-    voting.cast("ann", [again, Wire("undo-again", undo="again")])
+    voting.register.cast("ann", [again, Wire("undo-again", undo="again")])
     assert set(standing(voting.box.votes)) == {("ann", two.id)}
 
 
 def test_a_session_goes_on_where_it_stopped(booth, tmp_path):
     voting = booth(page=10, order="random", seed=3)
     shown = [voting.page("ann", start)["items"] for start in (0, 10, 20)]
-    voting.cast("ann", wires(voting, "ann") + wires(voting, "ann", 10)[:4])
+    voting.register.cast("ann", wires(voting, "ann") + wires(voting, "ann", 10)[:4])
     voting.box.close()
     voting.box.close = lambda: None
     again = booth(page=10, order="random", seed=3)
@@ -100,9 +102,9 @@ def test_a_session_goes_on_where_it_stopped(booth, tmp_path):
 def test_a_vote_changed_is_remembered_for_the_undo(booth):
     voting = booth(page=10)
     one = wires(voting, "ann")[0]
-    voting.cast("ann", [one, Wire("second", one.id, one.show, "bogus")])
+    voting.register.cast("ann", [one, Wire("second", one.id, one.show, "bogus")])
     assert voting.session("ann")["history"] == [{"index": 0, "vote": "bogus", "key": "second", "before": "real"}]
-    voting.cast("ann", [Wire("undo", undo="second")])
+    voting.register.cast("ann", [Wire("undo", undo="second")])
     assert voting.page("ann", 0)["items"][0]["vote"] == "real"
 
 
@@ -111,7 +113,7 @@ def test_blinded_repeats_are_known_to_the_file_alone(booth):
     count = voting.session("ann")["count"]
     assert count == 240
     sent = wires(voting, "ann") + wires(voting, "ann", 200)
-    voting.cast("ann", sent)
+    voting.register.cast("ann", sent)
     votes = read_votes(voting.box.path)
     assert sum(vote.repeat for vote in votes) == 40
     assert len(standing(votes)) == 200 and len(standing(votes, repeat=True)) == 40
@@ -123,7 +125,7 @@ def test_nobody_sees_scores_or_votes_of_others_unasked(booth):
     stamps.catalogue["score"], stamps.catalogue["label"] = np.linspace(0, 1, 30), np.arange(30) % 2
     stamps.catalogue["origin"] = "catalogue"
     hidden = booth(stamps=stamps)
-    hidden.cast("ben", wires(hidden, "ben"))
+    hidden.register.cast("ben", wires(hidden, "ben"))
     hidden.box.close()
     hidden.box.close = lambda: None
     said = json.dumps([hidden.page("ann", 0), hidden.session("ann")])
@@ -205,7 +207,7 @@ def test_several_at_once(booth):
     def work(name: str) -> None:
         for start in (0, 20, 40):
             for wire in wires(voting, name, start):
-                assert voting.cast(name, [wire, wire])[0] == [wire.key] * 2
+                assert voting.register.cast(name, [wire, wire])[0] == [wire.key] * 2
 
     threads = [threading.Thread(target=work, args=(name,)) for name in names]
     for thread in threads:
@@ -227,9 +229,9 @@ def test_a_full_disk_takes_nothing(booth, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(voting.box, "append", full)
         with pytest.raises(OutputError):
-            voting.cast("ann", sent)
+            voting.register.cast("ann", sent)
     assert voting.session("ann")["done"] == 0
-    assert len(voting.cast("ann", sent)[0]) == len(sent)
+    assert len(voting.register.cast("ann", sent)[0]) == len(sent)
 
 
 def test_names_of_any_kind_are_stamps(booth):
@@ -237,5 +239,5 @@ def test_names_of_any_kind_are_stamps(booth):
     stamps.catalogue["id"] = [2459123456789, 2, 3, 4]
     voting = booth(stamps=stamps, order="set")
     assert voting.page("ann", 0)["items"][0]["id"] == "2459123456789"
-    taken, _ = voting.cast("ann", wires(voting, "ann"))
+    taken, _ = voting.register.cast("ann", wires(voting, "ann"))
     assert len(taken) == 4 and {vote.id for vote in voting.box.votes} == {"2459123456789", "2", "3", "4"}

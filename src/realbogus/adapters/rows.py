@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..stamps import UNLABELLED, StampSet
+from ..tables import as_table
 from .centre import Centre, Place, centre_by_header, find_centre
 from .kind import Facts, PacketKind, number
 from .kinds import KINDS
@@ -19,16 +21,12 @@ from .packets import CHANNELS, Packet, Unusable
 from .plain import detector_of
 from .sizes import estimated_fwhm, noise_away
 
-if TYPE_CHECKING:
-    from ..stamps import StampSet
-
-__all__ = ["ASSUMED_FWHM", "COLUMNS", "as_table", "check_share", "rows_of", "stamps_of"]
+__all__ = ["ASSUMED_FWHM", "COLUMNS", "check_share", "rows_of", "stamps_of"]
 
 #: FWHM of a stamp that says nothing of its PSF and is too faint to be measured, pixels.
 ASSUMED_FWHM = 3.0
 
 _SIZE = 64
-_UNLABELLED = -2
 
 #: Our columns and their Arrow types, in order; a survey's fields follow under their own names.
 COLUMNS: Mapping[str, str] = {
@@ -77,8 +75,6 @@ def stamps_of(packets: Iterable[Packet | Unusable], *, min_valid: float = 0.5, f
     >>> print(row["id"], round(float(row["fwhm"]), 1), row["fwhm_from"], row["usable"])
     a 3.5 measured True
     """
-    from ..stamps import StampSet
-
     check_share(min_valid, fwhm)
     pixels, rows = rows_of([found for found in packets if isinstance(found, Packet)], min_valid, fwhm)
     return StampSet(pixels, as_table(rows), CHANNELS, {"origin": "broker"})
@@ -109,7 +105,7 @@ def rows_of(packets: Sequence[Packet], min_valid: float, fwhm: float | None) -> 
         known |= {"id": packet.id, "source": known.get("source") or packet.id, "origin": "broker"}
         known |= {"survey": kind.name, "file": packet.file}
         if known.get("label") is None:
-            known["label"] = _UNLABELLED
+            known["label"] = UNLABELLED
         facts.append(known)
     middles = {"x": np.full(count, _SIZE // 2), "y": np.arange(count) * _SIZE + _SIZE // 2}
     nothing = np.zeros(cells.shape[1:], dtype=np.uint8)
@@ -243,22 +239,3 @@ def _merged(one: pa.Array, other: pa.Array) -> pa.Array:
         [a if a is not None else b for a, b in zip(ours, theirs, strict=True)],
         str(one.type) if one.type == other.type else None,
     )
-
-
-def as_table(rows: pa.Table) -> Any:
-    """Return the catalogue as an astropy table, nulls masked."""
-    from astropy.table import Column, MaskedColumn, Table
-
-    columns = []
-    for name, chunked in zip(rows.column_names, rows.columns, strict=True):
-        column = chunked.combine_chunks()
-        mask = np.asarray(column.is_null()) if column.null_count else None
-        if pa.types.is_null(column.type):
-            values = np.zeros(len(column))
-        elif pa.types.is_string(column.type):
-            values = np.array(["" if value is None else value for value in column.to_pylist()], dtype=str)
-        else:
-            filled = column if mask is None else column.fill_null(False if pa.types.is_boolean(column.type) else 0)
-            values = np.asarray(filled.to_numpy(zero_copy_only=False))
-        columns.append(Column(values, name=name) if mask is None else MaskedColumn(values, name=name, mask=mask))
-    return Table(columns)

@@ -132,9 +132,9 @@ def _screen(options: Any, console: Console, errors: Console) -> None:
                 epochs=options.epochs, seed=options.seed, progress=progress,
             )  # fmt: skip
         else:
-            from .learning import _model as open_model
+            from .learning import open_classifier
 
-            model = open_model(options.model)
+            model = open_classifier(options.model)
         found = screen(stamps, model, low=low, high=high, picked=picked, accuracy=accuracy, progress=progress)
     written = save_screening(found, stamps, out)
     tell(console, found.summary())

@@ -172,7 +172,7 @@ def _evaluate(options: Any, console: Console, errors: Console) -> None:
     check_threshold(options.threshold)
     chosen = {name: options[name] for name in ("prevalence", "specificity", "draws")}
     check_choices(**chosen)  # before any model is opened
-    models = _named([(given, _model(given)) for given in (options.model, *options.against)])
+    models = _named([(given, open_classifier(given)) for given in (options.model, *options.against)])
     stamps, out = StampSet.load(options.stamps), prepare_output(Path(options.out))
     reports = {}
     for place, (name, model) in enumerate(models.items(), start=1):
@@ -204,21 +204,16 @@ def _score_arguments(parser: ArgumentParser) -> None:
 
 
 def _score(options: Any, console: Console, errors: Console) -> None:
-    from ..scoring import channel_indices
+    from ..scoring import score_rows
     from ..stamps import StampSet
 
     out = check_table_path(options.out)
     stamps = StampSet.load(options.stamps)
-    classifier = _model(options.model)
+    classifier = open_classifier(options.model)
     rows = stamps.catalogue
     usable = np.asarray(rows["usable"], dtype=bool) if "usable" in rows.colnames else np.ones(len(stamps), dtype=bool)
     scores = np.zeros(len(stamps), dtype=np.float32)
-    planes = channel_indices(stamps.channels, classifier.card.channels)
-    for start in range(0, len(stamps), 4096):  # stamps lie on disk: a part at a time in memory
-        part = np.flatnonzero(usable[start : start + 4096]) + start
-        if len(part):
-            pixels = np.asarray(stamps.pixels[part][:, planes])
-            scores[part] = classifier.predict(pixels, noise=stamps.noise[part], fwhm=stamps.fwhm[part])
+    scores[usable] = score_rows(classifier, stamps, np.flatnonzero(usable))
     rows["score"] = MaskedColumn(scores, mask=~usable)
     rows["real"] = usable & (scores >= classifier.card.threshold)
     rows["threshold"] = np.full(len(rows), classifier.card.threshold)
@@ -254,7 +249,8 @@ def _export(options: Any, console: Console, errors: Console) -> None:
     tell(console, f"written: {options.out}, which reproduces the model")
 
 
-def _model(name: str) -> Any:
+def open_classifier(name: str) -> Any:
+    """Open an .onnx file, a model folder, or `default`."""
     from ..runtimes import default_model, load_classifier
 
     path = default_model() if name == "default" else Path(name)

@@ -61,8 +61,9 @@ def _vet(options: Any, console: Console, errors: Console) -> None:
         from ..vetting.server import LOOPBACK, bind, is_loopback, page_links, serve
     except ImportError as error:
         raise ConfigError('the page needs FastAPI and uvicorn: pip install "realbogus[vet]"') from error
-    from ..vetting.booth import Booth, BoothSettings
+    from ..vetting.booth import Booth
     from ..vetting.guard import keep_token
+    from ..vetting.settings import BoothSettings
     from ..vetting.votes import VoteFile
 
     settings = BoothSettings(
@@ -111,9 +112,9 @@ def _ballots_arguments(parser: ArgumentParser) -> None:
 
 
 def _ballots(options: Any, console: Console, errors: Console) -> None:
-    from ..vetting.columns import stamp_ids
     from ..vetting.consensus import consensus
     from ..vetting.export import with_votes, write_zooniverse
+    from ..vetting.names import stamp_ids
     from ..vetting.pictures import STRETCHES
     from ..vetting.report import print_report, write_report
     from ..vetting.vetters import vetter_reports

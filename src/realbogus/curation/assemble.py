@@ -17,12 +17,12 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from ..columns import flags, numbers, texts
 from ..errors import InputError
 from ..evaluation.tables import Column, ResultTable
 from ..scoring import channel_indices
 from ..stamps import IGNORE, UNLABELLED, StampSet
 from .centre import centre_snr
-from .columns import flags, numbers, texts
 from .gather import gather
 from .origins import weigh
 from .sets import write_set

@@ -15,13 +15,13 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
 
+from ..columns import texts
 from ..errors import ConfigError, InputError
 from ..evaluation.tables import Column, Measured, ResultTable
 from ..files import write_whole
 from ..metrics import bootstrap_interval, roc_auc
 from ..stamps import StampSet
 from ..tables import write_parquet
-from .columns import texts
 from .recipes import quick_recipe
 from .scores import Say, judged_rows, out_of_fold, source_folds
 from .sets import write_set

@@ -211,6 +211,7 @@ def _plain(column: Column) -> NDArray[Any]:
     gone = np.ma.getmaskarray(np.ma.asarray(column))
     if column.dtype.kind in "biuf":
         # under a mask lies any number, most often 0, and that is a place in the sky
-        return np.where(gone, np.nan, np.ma.getdata(np.ma.asarray(column)).astype(float))
+        values = np.ma.getdata(np.ma.asarray(column)).astype(float)
+        return np.where(gone | ~np.isfinite(values), np.nan, values)
     words = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in column]
     return np.array(["" if lost else word.strip() for word, lost in zip(words, gone, strict=True)], dtype=str)

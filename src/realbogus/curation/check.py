@@ -11,13 +11,13 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
 
+from ..columns import flags, numbers, texts
 from ..errors import InputError
 from ..evaluation.tables import Column, Measured, ResultTable
 from ..files import plain, write_text
 from ..metrics import Confusion, percentile_interval, wilson_interval
 from ..stamps import IGNORE, UNLABELLED
 from ..tables import read_parquet
-from .columns import flags, numbers, texts
 
 __all__ = ["Check", "check", "check_sample", "save_check"]
 

@@ -12,12 +12,12 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from ..columns import flags, numbers, texts
 from ..errors import ConfigError, InputError
 from ..evaluation.tables import Column, ResultTable
 from ..files import plain, write_text, write_whole
 from ..stamps import StampSet
 from ..tables import write_parquet
-from .columns import flags, numbers, texts
 from .sets import write_set
 
 __all__ = ["STRATA", "Sample", "draw", "save_sample"]

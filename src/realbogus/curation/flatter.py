@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from ..errors import ConfigError
 from ..evaluation.tables import Column, Measured, ResultTable
 from ..metrics import percentile_interval, recall_at_specificity, resample, roc_auc
+from ..scoring import score_rows
 from ..stamps import StampSet
 from .parts import Parts
 from .recipes import NEEDS_TRAIN, quick_recipe
-from .scores import Say, judged_rows, score_rows
+from .scores import Say, judged_rows
 
 __all__ = ["Flattery", "flattery"]
 

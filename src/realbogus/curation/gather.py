@@ -7,17 +7,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from astropy.table import Table, TableMergeError, vstack
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
+from ..columns import texts
 from ..errors import InputError
+from ..groups import groups
 from ..scoring import channel_indices
 from ..stamps import StampSet
-from .columns import texts
-from .match import Places, places_of
+from .match import places_of
 
-__all__ = ["gather", "same_place"]
+__all__ = ["gather"]
 
 
 def gather(
@@ -103,33 +101,7 @@ def _sources(table: Table, sets: int, radius_arcsec: float) -> NDArray[np.str_]:
     named = own != ""
     places = places_of(table, sky=True)
     if sets > 1 and places.known.all():
-        return np.array([f"place-{k:06d}" for k in same_place(places, radius_arcsec / 2)])
+        return np.array([f"place-{k:06d}" for k in groups(places.points, places.reach(radius_arcsec / 2))])
     if sets > 1:
         own = np.char.add(np.char.add(texts(table, "set"), "/"), own)
     return np.where(named, own, np.char.add("stamp-", texts(table, "id")))
-
-
-def same_place(places: Places, radius: float) -> NDArray[np.int64]:
-    """Return the friends-of-friends group of each place, numbered by first appearance.
-
-    Parameters
-    ----------
-    places : Places, N rows
-        All known.
-    radius : float
-        Arcsec on the sky, else pixels.
-
-    Examples
-    --------
-    >>> sky = Table({"ra": [10.0, 50.0, 10.0], "dec": [0.0, 0.0, 0.0001]})
-    >>> same_place(places_of(sky, sky=True), 1.0).tolist()
-    [0, 1, 0]
-    """
-    count = len(places.points)
-    if not count:
-        return np.zeros(0, dtype=np.int64)
-    pairs = cKDTree(places.points).query_pairs(places.reach(radius), output_type="ndarray")
-    graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    _, group = connected_components(graph, directed=False)
-    _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
-    return np.asarray(np.argsort(np.argsort(first))[inverse], dtype=np.int64)

@@ -9,8 +9,8 @@ from astropy.table import Table
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from ..columns import numbers
 from ..errors import InputError
-from .columns import numbers
 
 __all__ = ["Places", "nearest", "places_of"]
 

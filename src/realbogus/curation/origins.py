@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from astropy.table import Table
 
+from ..columns import numbers, texts
 from ..errors import ConfigError, InputError
 from ..stamps import IGNORE
-from .columns import numbers, texts
 
 __all__ = ["ORIGINS", "parse_weights", "weigh"]
 

@@ -10,13 +10,13 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from ..columns import texts
 from ..dataset.split import Split
 from ..errors import InputError
 from ..evaluation.tables import Column, ResultTable
 from ..files import write_text, write_whole
 from ..stamps import StampSet
 from ..tables import read_parquet, write_parquet
-from .columns import texts
 from .sets import write_set
 
 __all__ = ["SIDES", "Parts", "read_split", "save_split", "shared_table"]

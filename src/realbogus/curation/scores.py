@@ -1,4 +1,4 @@
-"""Scores of a set's rows, a block at a time, and scores that no row's own network has seen its source."""
+"""Scores of a set's rows by networks that have not seen their source."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..classifier import Classifier
+from ..columns import flags, texts
 from ..config import Config
 from ..errors import ConfigError, InputError
-from ..scoring import channel_indices
+from ..scoring import score_rows
 from ..stamps import StampSet
-from .columns import flags, texts
 from .recipes import NEEDS_TRAIN
 
-__all__ = ["Say", "judged_rows", "out_of_fold", "score_rows", "source_folds"]
+__all__ = ["Say", "judged_rows", "out_of_fold", "source_folds"]
 
 #: Called with (stage, done, of).
 Say = Callable[[str, int, int], None]
-_BLOCK = 1024
 
 
 def judged_rows(stamps: StampSet) -> NDArray[np.int64]:
@@ -43,47 +41,6 @@ def judged_rows(stamps: StampSet) -> NDArray[np.int64]:
             "(column `label`, 1 and 0; `usable` not false)"
         )
     return rows
-
-
-def score_rows(
-    classifier: Classifier, stamps: StampSet, rows: NDArray[np.int64], say: Callable[[int, int], None] | None = None
-) -> NDArray[np.float32]:
-    """Score rows of a set that may lie on disk.
-
-    Parameters
-    ----------
-    classifier : Classifier
-        Whose channels the stamps have.
-    stamps : StampSet
-        The set.
-    rows : ndarray of int, shape (M,)
-        Which of them; they must be usable.
-    say : callable, optional
-        Called with (rows done, rows in all).
-
-    Returns
-    -------
-    ndarray of float32, shape (M,)
-
-    Raises
-    ------
-    InputError
-        A channel is missing, or a score is not finite.
-    """
-    channels = channel_indices(stamps.channels, classifier.card.channels)
-    noise, fwhm = stamps.noise, stamps.fwhm
-    scores = np.empty(len(rows), dtype=np.float32)
-    for start in range(0, len(rows), _BLOCK):
-        part = rows[start : start + _BLOCK]
-        pixels = np.asarray(stamps.pixels[part][:, channels])
-        scores[start : start + len(part)] = classifier.predict(pixels, noise=noise[part], fwhm=fwhm[part])
-        if say:
-            say(start + len(part), len(rows))
-    bad = ~np.isfinite(scores)
-    if bad.any():
-        first = stamps.catalogue["id"][rows[bad][0]]
-        raise InputError(f"{int(bad.sum())} of {len(rows)} scores are not finite, first of {first}: look at its pixels")
-    return scores
 
 
 def source_folds(groups: NDArray[np.str_], labels: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:

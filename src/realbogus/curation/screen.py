@@ -16,22 +16,21 @@ from astropy.table import MaskedColumn, Table
 from numpy.typing import NDArray
 
 from ..classifier import Classifier
-from ..dataset.screen import bands
+from ..columns import flags, texts
+from ..dataset.screen import bands, doubt
 from ..errors import InputError
 from ..evaluation.tables import Column, ResultTable
 from ..files import plain, write_text, write_whole
+from ..scoring import score_rows
 from ..stamps import UNLABELLED, StampSet
 from ..tables import write_parquet
-from .columns import flags, texts
-from .scores import Say, score_rows
+from .scores import Say
 from .sets import write_set
 
 __all__ = ["BANDS", "Screening", "save_screening", "screen"]
 
 #: The bands in order, and the paper's share of its raw bogus in each.
 BANDS: dict[str, float] = {"keep": 168_689 / 190_000, "review": 9_994 / 190_000, "hard": 11_317 / 190_000}
-#: Held-out accuracy below which the screening network is not worth its name.
-_LEAST_ACCURACY = 0.8
 
 
 @dataclass(frozen=True)
@@ -225,12 +224,7 @@ def _remarks(
     accuracy: float | None, band: NDArray[np.str_], reals: NDArray[np.float32], low: float
 ) -> list[str]:  # fmt: skip
     """Say what makes the bands mean nothing, and what of the reals should be looked at."""
-    remarks = []
-    if accuracy is not None and accuracy < _LEAST_ACCURACY:
-        remarks.append(
-            f"The screening network is right on {100 * accuracy:.0f} % of what it did not learn from (paper: 97 %): "
-            "it has learned too little, and its bands mean nothing. Give it more stamps or more epochs."
-        )
+    remarks = doubt(accuracy)
     empty = [name for name in BANDS if not (band == name).any()]
     if empty:
         remarks.append(f"No stamp lies in the band {' and '.join(empty)}.")

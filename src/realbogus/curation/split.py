@@ -8,13 +8,13 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from ..columns import numbers, texts
 from ..config import SplitConfig
 from ..dataset.split import Split
 from ..dataset.split import split as split_groups
 from ..errors import ConfigError, InputError
 from ..registry import Registry
 from ..stamps import StampSet
-from .columns import numbers, texts
 from .parts import SIDES, Parts
 
 __all__ = ["RULES", "leakage", "nights", "split"]

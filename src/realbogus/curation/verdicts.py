@@ -9,9 +9,9 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
 
+from ..columns import numbers, texts
 from ..errors import ConfigError, InputError
 from ..stamps import IGNORE, UNLABELLED
-from .columns import numbers, texts
 from .match import nearest, places_of
 
 __all__ = ["Rules", "Verdicts"]

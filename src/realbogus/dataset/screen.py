@@ -12,12 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError
 from ..stamps import StampSet
 
-__all__ = ["LOOKALIKES", "RECOGNISED", "bands", "hand_picked"]
+__all__ = ["LOOKALIKES", "RECOGNISED", "bands", "doubt", "hand_picked"]
 
 #: Kinds of bogus that hardly anybody picks as an example of bogus.
 LOOKALIKES = ("star",)
 #: Share of them that people recognise; it decides how much scores high.
 RECOGNISED = 0.0
+#: Held-out accuracy below which a screening network is not worth its name.
+_LEAST_ACCURACY = 0.8
 
 
 def hand_picked(
@@ -105,3 +107,19 @@ def bands(scores: ArrayLike, low: float = 0.2, high: float = 0.9) -> NDArray[np.
     if not np.isfinite(values).all():
         raise InputError(f"{int((~np.isfinite(values)).sum())} of {values.size} screening scores are not finite")
     return np.where(values < low, "keep", np.where(values <= high, "review", "hard"))
+
+
+def doubt(accuracy: float | None) -> list[str]:
+    """Say so where the screening network has learned too little for its bands to mean anything.
+
+    Examples
+    --------
+    >>> doubt(0.97), doubt(None), doubt(0.6)[0][:40]
+    ([], [], 'The screening network is right on 60 % o')
+    """
+    if accuracy is None or accuracy >= _LEAST_ACCURACY:
+        return []
+    return [
+        f"The screening network is right on {100 * accuracy:.0f} % of what it did not learn from (paper: 97 %): "
+        "it has learned too little, and its bands mean nothing. Give it more stamps or more epochs."
+    ]

@@ -87,8 +87,10 @@ def best_and_paper(results: Results) -> ResultTable:
                Column(f"recall % at {_AT}", ".2f", 100), Column(f"missed reals at {_AT}", ".0f"),
                Column("fewer missed than raw votes, %", ".0f", 100)]  # fmt: skip
     caption = (
-        "The better recipe and the paper's, split by field: the same training stamps for both. First without the hard "
-        "bogus of the training side, as the paper did, then with them. What each cost: the table of computing time."
+        "The better recipe and the paper's, split by field: the same training stamps for both. Without the hard "
+        "bogus of the training side, as the paper did"
+        + (", then with them. " if results.plan.hard_too else ". ")
+        + "What each cost: the table of computing time."
     )
     return ResultTable(columns, rows, caption)
 

@@ -15,17 +15,14 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from ..config import Config
-from ..errors import ModelError
 from ..files import write_whole
-from ..scoring import channel_indices
+from ..scoring import score_rows
 from ..stamps import StampSet
 from ..tables import read_parquet, write_parquet
 from .artefact import begin, facts_of, finish, locked
 from .engine import Say
 
 __all__ = ["ScoreJob", "TrainJob", "history_of", "score_part", "train_and_score"]
-
-_PART = 1024
 
 
 @dataclass(frozen=True)
@@ -116,12 +113,8 @@ def train_and_score(job: TrainJob, say: Say) -> dict[str, Any]:
         started = time.perf_counter()
         asked = np.sort(row[side != "train"])
         with threads(job.config.training.threads):
-            scores = _score(model, stamps, asked, lambda done, of: say(last[0], last[1]))
+            scores = score_rows(model, stamps, asked, lambda done, of: say(last[0], last[1]))
         seconds = time.perf_counter() - started
-        if not np.isfinite(scores).all():
-            raise ModelError(
-                f"{int((~np.isfinite(scores)).sum())} of {len(scores)} scores are not numbers: the training went wrong"
-            )
         table = Table({"row": asked, "score": scores})
         write_whole(job.folder / "scores.parquet", lambda path: write_parquet(table, path))
         history = history_of(run)
@@ -152,7 +145,7 @@ def score_part(job: ScoreJob, say: Say) -> NDArray[np.float32]:
     stamps = StampSet.load(job.stamps)
     with threads(1):
         model = Model.load(job.model, device=choose_device("auto"))
-        scores = _score(model, stamps, np.arange(job.start, job.stop), say)
+        scores = score_rows(model, stamps, np.arange(job.start, job.stop), say)
     table = Table({"row": np.arange(job.start, job.stop), "score": scores})
     write_whole(path, lambda part: write_parquet(table, part))
     finish(job.folder, job.inputs, {"stamps": len(scores)})
@@ -164,19 +157,6 @@ def threads_now() -> int:
     import torch
 
     return torch.get_num_threads()
-
-
-def _score(model: Any, stamps: StampSet, rows: NDArray[np.int64], say: Say) -> NDArray[np.float32]:
-    """Score rows a part at a time: stamps lie on disk, and whoever listens wants to know that we live."""
-    channels = channel_indices(stamps.channels, model.card.channels)
-    noise, fwhm = stamps.noise, stamps.fwhm
-    scores = np.empty(len(rows), dtype=np.float32)
-    for start in range(0, len(rows), _PART):
-        part = rows[start : start + _PART]
-        pixels = np.asarray(stamps.pixels[part][:, channels])
-        scores[start : start + len(part)] = model.predict(pixels, noise=noise[part], fwhm=fwhm[part])
-        say(min(start + _PART, len(rows)), len(rows))
-    return scores
 
 
 def history_of(model: Path) -> list[dict[str, float | None]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config, load_config, with_overrides
+from ..curation.recipes import screening_recipe
 from ..dataset.screen import RECOGNISED
 from ..errors import ConfigError
 from ..files import plain
@@ -31,11 +32,10 @@ class Effort:
     screen_epochs : int
         Of the screening network, which has few stamps to learn from and a quick schedule.
     best_epochs : int
-        Of the better recipe: as many as take the computing time of the paper's trio.
+        Of the better recipe. Its computing time stands beside the trio's in the table of computing time.
     batch_size, lr
         Of the paper's recipe (256, 1e-4). Where a hundred epochs are cut to a few, smaller batches and a higher
-        rate make up for some of the steps that are missing: without them ResNet18 is where the paper's was
-        after its first epochs.
+        rate make up for some of the steps that are missing.
     best_batch : int
         Of the better recipe; 0 leaves its own.
     draws : int
@@ -259,36 +259,18 @@ def plan_study(
         networks=tuple(Network(name) for name in names),
         trio=tuple(Network(name) for name in trio),
         recipe=recipe,
-        screen=_screen_recipe(effort, seed),
+        screen=screening_recipe(
+            network=effort.screen_network,
+            epochs=effort.screen_epochs,
+            batch=effort.screen_batch,
+            lr=effort.screen_lr,
+            seed=seed,
+            threads=2,
+        ),  # alone at work, whatever the number of jobs
         bag_epochs=max(1, round(effort.bag_epochs * share)),
         best=better,
         draws=effort.draws,
         seed=seed,
-    )
-
-
-def _screen_recipe(effort: Effort, seed: int) -> Config:
-    """Return the recipe with which the benchmark's difficulty was anchored: few stamps, few and large steps."""
-    return with_overrides(
-        Config(),
-        {
-            "seed": seed,
-            "model.name": "screen",
-            "model.architecture": effort.screen_network,
-            # with dropout among its convolutions VGGNet13 stays at chance for hundreds of steps
-            "model.options": {"conv_dropout": 0.0, "dropout": 0.5},
-            "training.epochs": effort.screen_epochs,
-            "training.batch_size": effort.screen_batch,
-            "training.schedule": "one_cycle",
-            "training.warmup": 0.3,
-            "training.lr": effort.screen_lr,
-            "training.loss": "bce",
-            "training.balance": "balanced",
-            "training.augment": ["symmetry"],
-            "training.augment_probability": 1.0,
-            # alone at work, whatever the number of jobs
-            "training.threads": 2,
-        },
     )
 
 

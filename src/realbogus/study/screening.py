@@ -18,6 +18,7 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from ..dataset.screen import bands, doubt, hand_picked
 from ..errors import ModelError
 from ..files import write_whole
 from ..stamps import StampSet
@@ -32,8 +33,6 @@ __all__ = ["screen_stage"]
 
 #: Stamps of one scoring job; a whole number of the batches that are scored at a time.
 _CHUNK = 2048
-#: Held-out accuracy below which the screening network is not worth its name.
-_LEAST_ACCURACY = 0.8
 
 
 def screen_stage(
@@ -136,12 +135,7 @@ def screen_stage(
 
 def _remarks(accuracy: float, band: NDArray[np.str_]) -> list[str]:
     """Say what makes the bands mean nothing: a reader must not take them for a finding."""
-    remarks = []
-    if accuracy < _LEAST_ACCURACY:
-        remarks.append(
-            f"The screening network is right on {100 * accuracy:.0f} % of what it did not learn from (paper: 97 %): "
-            "it has learned too little, and its bands mean nothing. Give it more stamps or more epochs."
-        )
+    remarks = doubt(accuracy)
     empty = [name for name in BANDS if not (band == name).any()]
     if empty:
         remarks.append(
@@ -160,16 +154,12 @@ def _result_config(plan: Plan) -> dict[str, Any]:
 
 
 def _pick(plan: Plan, stamps: StampSet) -> NDArray[np.int64]:
-    from ..dataset.screen import hand_picked
-
     count = plan.hand_picked or int((stamps.labels == 1).sum())
     picked = hand_picked(stamps, np.random.default_rng([plan.seed, 1]), count, recognised=plan.recognised)
     return np.sort(np.asarray(picked, dtype=np.int64))
 
 
 def _bands(scores: NDArray[np.float32], plan: Plan) -> NDArray[np.str_]:
-    from ..dataset.screen import bands
-
     return np.asarray(bands(scores, *plan.bands)).astype(str)
 
 

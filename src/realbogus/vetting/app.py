@@ -11,8 +11,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, FiniteFloat
 
 from ..errors import InputError, OutputError
-from .booth import Booth, OutsideError, Wire
+from .booth import Booth, OutsideError
 from .guard import Guard
+from .register import Wire
 
 __all__ = ["PAGE_FILES", "make_app"]
 
@@ -28,7 +29,7 @@ _KEY = r"^[A-Za-z0-9:_-]{8,80}$"
 
 
 class Posted(BaseModel):
-    """A vote as it comes in; see `realbogus.vetting.booth.Wire`."""
+    """A vote as it comes in; see `realbogus.vetting.register.Wire`."""
 
     key: str = Field(pattern=_KEY)
     id: str = Field(default="", max_length=500)
@@ -89,7 +90,7 @@ def make_app(booth: Booth, token: str, *, hosts: tuple[str, ...] = ()) -> Guard:
         wires = [Wire(**posted.model_dump()) for posted in batch.votes]
         if any(wire.undo is None and not wire.vote for wire in wires):
             raise HTTPException(422, "a vote is real, bogus or unsure")
-        taken, refused = booth.cast(request.state.vetter, wires)
+        taken, refused = booth.register.cast(request.state.vetter, wires)
         status = 200 if taken else 404 if "no such stamp in this set" in refused.values() else 409
         return JSONResponse({"taken": taken, "refused": refused}, status_code=status)
 

@@ -12,11 +12,12 @@ import numpy as np
 from astropy.table import Table
 from PIL import Image
 
+from ..columns import numbers, texts
 from ..errors import InputError, OutputError
 from ..files import write_text
 from ..stamps import UNLABELLED, StampSet
-from .columns import numbers, stamp_ids, texts
 from .facts import facts
+from .names import stamp_ids
 from .pictures import sheet
 
 __all__ = ["with_votes", "write_zooniverse"]

@@ -10,8 +10,8 @@ from astropy import units as u
 from astropy.coordinates import Angle
 from astropy.table import Table
 
+from ..columns import numbers, texts
 from ..errors import ConfigError
-from .columns import numbers, texts
 
 __all__ = ["JUDGEMENTS", "LINKS", "check_facts", "facts", "links"]
 
@@ -92,7 +92,7 @@ def facts(catalogue: Table, *, judgements: bool = False, also: Sequence[str] = (
 def _written(catalogue: Table, column: str, form: str) -> list[str]:
     values = numbers(catalogue, column)
     if not form or catalogue[column].dtype.kind not in "biuf":
-        return texts(catalogue, column)
+        return [str(word) for word in texts(catalogue, column)]
     return [_number(float(value), form) if math.isfinite(value) else "" for value in values]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..errors import ConfigError, OutputError
-from .booth import check_name
+from .settings import check_name
 
 __all__ = ["HEADERS", "Guard", "keep_token", "vetter_token"]
 

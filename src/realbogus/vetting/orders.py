@@ -11,9 +11,9 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from ..columns import numbers
 from ..errors import ConfigError, InputError
 from ..registry import Registry
-from .columns import numbers
 
 __all__ = ["GAP", "ORDERS", "Given", "Showing", "ordered", "queue"]
 

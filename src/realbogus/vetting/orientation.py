@@ -6,7 +6,7 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from .columns import numbers, texts
+from ..columns import numbers, texts
 
 __all__ = ["orientations"]
 
@@ -70,7 +70,7 @@ def _fitted(catalogue: Table) -> NDArray[np.float64]:
     places = np.stack([numbers(catalogue, name) for name in ("x", "y", "ra", "dec")], axis=1)
     known = np.asarray(np.isfinite(places).all(axis=1))
     maps = np.full((len(catalogue), 2, 2), np.nan)
-    _, frame = np.unique(np.asarray(texts(catalogue, "frame")), return_inverse=True)
+    _, frame = np.unique(texts(catalogue, "frame"), return_inverse=True)
     order = np.argsort(frame, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(frame[order])) + 1):
         some = rows[known[rows]]
