@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +16,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 from ballots import make_stamps
+from running import PATIENCE, Running
 
 from realbogus.cli import main
 from realbogus.stamps import StampSet
@@ -33,33 +32,6 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 PAGE, COUNT = 40, 200
 MARKUP = "<img src=x onerror=document.title='run'>"
-PATIENCE = 60  # seconds; a busy machine is no failure
-
-
-class Running:
-    """`realbogus vet` in a process of its own."""
-
-    def __init__(self, stamps: Path, *words: str) -> None:
-        source = Path(__file__).resolve().parents[2] / "src"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "realbogus", "vet", str(stamps), "--no-browser", *words],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(source)},
-        )  # fmt: skip
-        assert self.process.stdout is not None and self.process.stderr is not None
-        self.links = {}
-        for line in self.process.stdout:
-            if "http://" in line:
-                name, _, link = line.strip().rpartition(" ")
-                self.links[name.removesuffix(":")] = link
-            if line.startswith("Ctrl-C"):
-                return
-        pytest.fail(f"the server did not start: {self.process.stderr.read()}")
-
-    def end(self, how: int = signal.SIGKILL) -> str:
-        if self.process.returncode is not None:
-            return ""
-        self.process.send_signal(how)
-        return self.process.communicate(timeout=PATIENCE)[0]
 
 
 @pytest.fixture
@@ -166,7 +138,7 @@ def test_two_vetters_by_keyboard_alone(stamps, chrome, tmp_path, capsys):
         return "u" if place[name] % 10 == 0 else "r" if truth[name] else "b"
 
     words = ("--vetters", "ann,<i>ben</i>", "--page", str(PAGE), "--seed", "2", "--repeats", "0.05")
-    server = Running(stamps, *words, "--port", "0")
+    server = Running(str(stamps), *words, "--port", "0")
     port = server.links["ann"].split("/")[2].rsplit(":", 1)[1]
     try:
         ann = Vetter(chrome, server.links["ann"], ann_says)
@@ -215,7 +187,7 @@ def test_two_vetters_by_keyboard_alone(stamps, chrome, tmp_path, capsys):
         assert "kept here" in ann.look("document.getElementById('mail').textContent")
         assert "Votes are kept in this browser" in ann.look("document.getElementById('banner').textContent")
         assert acknowledged <= {vote.key for vote in read_votes(path)}
-        server = Running(stamps, *words, "--port", port)
+        server = Running(str(stamps), *words, "--port", port)
         ann.saved()
         assert ann.look("document.getElementById('banner').hidden")
         assert ann.done() == PAGE + 15
@@ -270,7 +242,7 @@ def test_views(stamps, chrome):
     rows["cd1_1"], rows["cd1_2"], rows["cd2_1"], rows["cd2_2"] = (np.full(COUNT, v) for v in (0.0, -1e-4, 1e-4, 0.0))
     rows["score"] = np.linspace(0, 1, COUNT)
     other = StampSet(np.array(made.pixels), rows, made.channels).save(stamps.parent / "other")
-    server = Running(other, "--port", "0", "--order", "score")
+    server = Running(str(other), "--port", "0", "--order", "score")
     try:
         cid = Vetter(chrome, server.links["open"], lambda _: "r", name="Cid & <Dora>")
         assert cid.ids()[0] == "s0199"  # the best score first

@@ -53,6 +53,8 @@ def _train_arguments(parser: ArgumentParser) -> None:
         "--members", type=str, default=None, metavar="A,B,...",
         help="the same with one network (or N) of each of these architectures",
     )  # fmt: skip
+    add("--parts", type=str, default=None, metavar="TABLE", help="sides that `realbogus split` gave these stamps, its "
+        "split.parquet; by the recipe's own `split` values where absent")  # fmt: skip
     values = parser.add_argument_group("every value of the recipe", "as --set KEY=VALUE; a flag wins over both")
     for key, value in _keys():
         values.add_argument(f"--{key}", type=Any, default=SUPPRESS, metavar="VALUE", help=f"default: {value!r}")
@@ -84,6 +86,7 @@ def _train(options: Any, console: Console, errors: Console) -> None:
     if not np.isin(stamps.labels, (0, 1)).any():
         raise InputError(f"none of {len(stamps)} stamps has a label: fill the column `label` (1 real, 0 bogus)")
     try:
+        from ..curation.parts import read_split
         from ..dataset.split import split
         from ..evaluation.report import evaluate
         from ..training.bag import bag
@@ -96,7 +99,7 @@ def _train(options: Any, console: Console, errors: Console) -> None:
         for name in names or [config.model.architecture]
         for _ in range(options.bag or 1)
     ]
-    parts = split(stamps, config.split, seed=config.seed)
+    parts = read_split(options.parts, stamps) if options.parts else split(stamps, config.split, seed=config.seed)
     out = prepare_output(Path(options.out))  # now, not after the first epoch
     if options.restart:
         shutil.rmtree(out / "test", ignore_errors=True)  # the report of the model that goes

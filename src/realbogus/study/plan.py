@@ -36,6 +36,9 @@ class Effort:
     batch_size, lr
         Of the paper's recipe (256, 1e-4). Where a hundred epochs are cut to a few, smaller batches and a higher
         rate make up for some of the steps that are missing.
+    schedule, warmup
+        Of the paper's recipe (once an epoch along half a cosine). Where the epochs are few the rate falls at every
+        step instead, or the last epoch would still train at a good part of it, and rises first.
     best_batch : int
         Of the better recipe; 0 leaves its own.
     draws : int
@@ -53,6 +56,8 @@ class Effort:
     best_epochs: int
     batch_size: int = 256
     lr: float = 1e-4
+    schedule: str = "cosine"
+    warmup: float = 0.0
     best_batch: int = 0
     draws: int = 1000
     screen_network: str = "vgg13"
@@ -67,7 +72,12 @@ EFFORTS.register("smoke")(
         screen_network="compact", screen_batch=16, screen_lr=3e-3,
     )
 )  # fmt: skip
-EFFORTS.register("small")(Effort(epochs=2, bag_epochs=4, screen_epochs=8, best_epochs=24, batch_size=32, lr=5e-4))
+EFFORTS.register("small")(
+    Effort(
+        epochs=2, bag_epochs=6, screen_epochs=8, best_epochs=24, batch_size=32, lr=2e-3,
+        schedule="cosine_warmup", warmup=0.1,
+    )
+)  # fmt: skip
 EFFORTS.register("paper")(Effort(epochs=100, bag_epochs=100, screen_epochs=6, best_epochs=600))
 
 
@@ -241,6 +251,8 @@ def plan_study(
             "training.epochs": times,
             "training.batch_size": effort.batch_size,
             "training.lr": effort.lr,
+            "training.schedule": effort.schedule,
+            "training.warmup": effort.warmup,
             "training.threads": 1,
         },
     )

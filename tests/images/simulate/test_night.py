@@ -11,6 +11,7 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
 
+from realbogus.curation.catalogue import read_catalogue
 from realbogus.errors import InputError, OutputError, UnknownNameError
 from realbogus.images.read import find_frames, read_frame
 from realbogus.images.simulate import simulate_night
@@ -85,3 +86,15 @@ def test_errors(night: Path, tmp_path: Path) -> None:
         simulate_night(tmp_path, frames=0)
     with pytest.raises(OutputError, match="not empty"):
         simulate_night(night)
+
+
+def test_what_is_known_beforehand_is_in_catalogues(night: Path) -> None:
+    truth = Table.read(night / "truth.ecsv", format="ascii.ecsv")
+    stars = read_catalogue(night / "variables.csv")
+    assert len(stars) == len(set(truth["id"][truth["kind"] == "variable"]))
+    first = truth[truth["kind"] == "variable"][0]
+    assert f"V{first['id']}" in list(stars["name"]) and first["ra"] in list(stars["ra"])
+    moving = read_catalogue(night / "asteroids.csv", moving=True)
+    assert len(moving) == (truth["kind"] == "asteroid").sum()
+    frames = {round(read_frame(file, "mini-sitian").mjd or 0.0, 5) for file in find_frames(night / "frames")}
+    assert {round(float(mjd), 5) for mjd in moving["mjd"]} <= frames

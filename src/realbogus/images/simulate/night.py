@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,7 @@ def simulate_night(
     Parameters
     ----------
     out : Path or str
-        New folder: `frames/*.fits` (uint16), `truth.ecsv`, `simulation.json`.
+        New folder: `frames/*.fits` (uint16), `truth.ecsv`, `variables.csv`, `asteroids.csv`, `simulation.json`.
     preset : str or callable
         "mini-sitian", "varied" (another telescope for every seed), or a function that draws a World.
     frames : int
@@ -69,7 +69,9 @@ def simulate_night(
     Path
         `out`. `truth.ecsv` has one row per frame and change inside it with abs(S/N) >= 1: frame, x, y
         (0-based pixels of that frame), ra, dec (deg), mag, flux (ADU above the source's mean over
-        the night; negative for a variable below it), snr, kind (variable, transient, asteroid), id.
+        the night; negative for a variable below it), snr, kind (variable, transient, asteroid), id. What an astronomer
+        knows beforehand stands in `variables.csv` (name, ra, dec) and, as predictions for the middle of each exposure,
+        in `asteroids.csv` (name, ra, dec, mjd).
 
     Raises
     ------
@@ -102,18 +104,23 @@ def simulate_night(
     sky = _scene_wcs(world, rng)
     truths: list[Table] = []
     settings: list[dict[str, Any]] = []
+    times: dict[str, float] = {}
     for k, (epoch, own) in enumerate(zip(epochs, rng.spawn(frames), strict=True)):
         name = f"{world.name}_{k:04d}.fits"
         kernels = make_kernels(epoch.psf, world.shape, cells=6 if width < 2000 else 12)
         flux, points = changes.star_flux(world, k), changes.points(k, epoch)
         shot = expose(world, epoch, own, kernels=kernels, flux=flux, events=points)
-        header = _header(world, epoch, start + k * cadence / 86400, own, sky)
+        mjd = start + k * cadence / 86400
+        header = _header(world, epoch, mjd, own, sky)
         fits.PrimaryHDU(shot.pixels.astype(np.uint16), header).writeto(folder / name)
         truths.append(_truth(world, epoch, changes, shot, k, name, sky))
+        times[name] = mjd + world.exposure_s / 2 / 86400
         settings.append(_facts(epoch, shot, name))
         if progress is not None:
             progress(k + 1, frames)
-    vstack(truths).write(out / "truth.ecsv", format="ascii.ecsv")
+    truth = vstack(truths)
+    truth.write(out / "truth.ecsv", format="ascii.ecsv")
+    _write_known(out, truth, times)
     record = {
         "preset": world.name, "frames": frames, "size": [height, width], "seed": seed,
         "changes_per_mpix": changes_per_mpix, "pixel_scale_arcsec": world.pixel_scale_arcsec,
@@ -123,6 +130,19 @@ def simulate_night(
     }  # fmt: skip
     (out / "simulation.json").write_text(json.dumps(record, indent=1) + "\n")
     return out
+
+
+def _write_known(out: Path, truth: Table, times: Mapping[str, float]) -> None:
+    """Write the catalogues that an observatory has: the known variables, and where asteroids are predicted."""
+    variables = truth[truth["kind"] == "variable"]
+    _, first = np.unique(variables["id"], return_index=True)
+    stars = variables[np.sort(first)]
+    table = Table({"name": [f"V{number}" for number in stars["id"]], "ra": stars["ra"], "dec": stars["dec"]})
+    table.write(out / "variables.csv", format="ascii.csv")
+    moving = truth[truth["kind"] == "asteroid"]
+    table = Table({"name": [f"A{number}" for number in moving["id"]], "ra": moving["ra"], "dec": moving["dec"]})
+    table["mjd"] = [round(times[name], 6) for name in moving["frame"]]
+    table.write(out / "asteroids.csv", format="ascii.csv")
 
 
 def _dithered(epoch: Epoch, rng: np.random.Generator, reach: float) -> Epoch:
