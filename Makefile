@@ -14,7 +14,7 @@ SOURCES := $(shell find src -type f -not -path '*/.*' -not -path '*/__pycache__/
 # Two test workers share the cores: no thread pools of their own.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help demo test unit lint docs default-model clean
+.PHONY: help demo test unit lint docs kafka default-model clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -38,11 +38,17 @@ lint: .venv-dev/.installed  ## ruff (rules and format), mypy --strict
 docs: .venv-dev/.installed  ## build the documentation into docs/_build/html
 	$(ONE_THREAD) $(DEV)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
+kafka: .kafka/.fetched  ## fetch an Apache Kafka server for the tests that need one (Java and Maven must be there)
+
+.kafka/.fetched: tests/serving/kafka/pom.xml
+	mvn -q -B -f tests/serving/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory=$(CURDIR)/.kafka
+	@touch $@
+
 default-model: .venv-dev/.installed  ## make the shipped model again: simulate, train, evaluate, export
 	$(DEV)/python scripts/default_model.py --jobs $(JOBS)
 
 clean:  ## remove everything that make made
-	rm -rf .venv .venv-dev demo docs/_build docs/api .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-dev .kafka demo docs/_build docs/api .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # A stamp stands for a finished install; a new dependency (or, for the light one, a new source) redoes it.
 .venv/.installed: pyproject.toml constraints-ci.txt $(SOURCES)
