@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,10 @@ import pytest
 from astropy.table import Table
 
 from realbogus.stamps import StampSet
+
+sys.path.insert(0, str(Path(__file__).parent / "serving"))  # importlib mode puts no test folder on the path
+
+from postgres_server import PostgresServer, program
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +52,20 @@ def require_program() -> Callable[..., str]:
         pytest.skip(f"{name} is absent: install it to run this test")
 
     return find
+
+
+@pytest.fixture(scope="session")
+def postgres(require_program: Callable[..., str]) -> Iterator[PostgresServer]:
+    """A PostgreSQL server on loopback; the test skips without the program or its driver."""
+    pytest.importorskip("psycopg", reason='PostgreSQL needs psycopg: pip install "realbogus[database]"')
+    if program("postgres") is None:
+        require_program("postgres")
+    server = PostgresServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture(scope="session")

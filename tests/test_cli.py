@@ -22,6 +22,8 @@ from realbogus.stamps import StampSet
 from realbogus.tables import read_parquet
 
 TELESCOPE = ["--telescope", "mini-sitian"]
+#: Verbs that run on and write where `--to` says, or answer.
+WITHOUT_OUT = {"serve", "stream", "watch"}
 TINY = ["training.epochs=1", "training.batch_size=16", "model.architecture=compact", "preprocess.size=32"]
 
 
@@ -510,6 +512,8 @@ def test_an_unwritable_place_is_an_error(
         "evaluate": ["default", labelled],
         "score": [cuts],
         "export": [model],
+        "bench": ["default"],
+        "distil": ["default", labelled],
         "networks": ["--networks", "compact", "--no-speed"],
         "reproduce": [],
         "vet": [labelled, "--port", 0, "--no-browser"],
@@ -521,11 +525,13 @@ def test_an_unwritable_place_is_an_error(
         "split": [labelled, "--by", "stamp", "--allow-leakage"],
         "check": ["draw", labelled, "-n", 5],
     }
-    assert set(verbs) == {verb.name for verb in VERBS}
+    assert set(verbs) | WITHOUT_OUT == {verb.name for verb in VERBS}
     for verb, words in verbs.items():
         for suffix in ("csv", "parquet") if verb in ("detect", "score") else ("onnx",):
             said = fails(verb, *words, "-o", blocked / f"out.{suffix}")
             assert str(blocked) in said and ("cannot write" in said or "cannot be written" in said)
+    said = fails("watch", night, "--work", blocked / "work", "--to", "sqlite://")
+    assert str(blocked) in said and "cannot write" in said
 
 
 def test_a_full_disk_is_an_error_without_a_traceback(frame, tmp_path, fails, monkeypatch):
@@ -561,7 +567,7 @@ def test_every_verb_has_help(verb, capsys):
     assert _leaves(verb.name, "--help") == 0
     said = capsys.readouterr().out
     assert verb.help in " ".join(said.split())
-    assert "--out" in said
+    assert ("--out" in said) != (verb.name in WITHOUT_OUT)
     assert "(default: None)" not in said
 
 

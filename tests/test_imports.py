@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "src" / "realbogus"
 # Top to bottom. A module imports from rows above its own; rooms on one row never import each other.
 ROOMS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("registry", "processes", "files", "columns", "groups"),
+    ("registry", "processes", "files", "columns", "groups", "doors", "cluster"),
     ("config",),
     ("tables",),
     ("stamps",),
@@ -86,11 +86,18 @@ HEAVY = frozenset(
         "cleanlab",
         "fastapi",
         "uvicorn",
+        "openvino",
+        "nncf",
+        "prometheus_client",
+        "sqlalchemy",
+        "psycopg",
+        "confluent_kafka",
     }
 )
 HEAVY_ROOMS = (
     *("architectures", "model", "training", "runtimes.torch", "runtimes.export"),
     *("vetting.app", "vetting.server"),
+    *("serving.http.answers", "serving.http.app", "serving.http.counters", "serving.http.server"),
 )
 
 

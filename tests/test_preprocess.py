@@ -128,3 +128,37 @@ def test_bad_settings_are_refused():
 def test_settings_of_wrong_types_are_named(values, message):
     with pytest.raises(ConfigError, match=message):
         Preprocess.from_dict(values)
+
+
+def test_the_quick_wide_view_is_the_mean_to_the_last_bit():
+    rng = np.random.default_rng(4)
+    planes = np.arcsinh(rng.standard_normal((50, 64, 64)) * 100).astype(np.float32)
+    truth = planes.reshape(-1, 32, 2, 32, 2).mean(axis=(2, 4), dtype=np.float32)
+    for given in (planes, np.asfortranarray(planes)):
+        want = given.reshape(-1, 32, 2, 32, 2).mean(axis=(2, 4), dtype=np.float32)
+        np.testing.assert_array_equal(Preprocess()._view("wide", given, np.ones(50, np.float32)), want)
+    assert truth.dtype == np.float32
+
+
+@pytest.mark.parametrize("orient", [False, True])
+@pytest.mark.parametrize("scale", ["noise", "stamp"])
+def test_a_small_native_view_is_the_middle_of_a_large_one(orient, scale):
+    rng = np.random.default_rng(4)
+    pixels = rng.standard_normal((20, 1, 64, 64)).astype(np.float32)
+    before = pixels.copy()
+    facts = {"noise": np.full(20, 2.0), "fwhm": np.full(20, 3.0)}
+    small, large = (
+        Preprocess(planes=("native:difference",), size=size, orient=orient, scale=scale)(pixels, **facts)
+        for size in (20, 64)
+    )
+    np.testing.assert_array_equal(small, large[..., 22:42, 22:42])
+    np.testing.assert_array_equal(pixels, before)  # what was handed in is not written to
+    with pytest.raises(InputError, match="smaller than the network's 80 px"):
+        Preprocess(planes=("native:difference",), size=80, orient=orient, scale=scale)(pixels, **facts)
+
+
+def test_no_stamps_at_all_even_where_they_cannot_be_written():
+    none = np.zeros((0, 1, 64, 64), np.float32)
+    none.setflags(write=False)
+    assert Preprocess(scale="stamp")(none, fwhm=3.0).shape == (0, 2, 32, 32)
+    assert Preprocess()(none, noise=1.0, fwhm=3.0).shape == (0, 2, 32, 32)

@@ -180,13 +180,20 @@ class Preprocess:
                 raise InputError("this model resamples stamps to one PSF size: hand in `fwhm`, pixels, one a stamp")
             size = np.full(count, self.fwhm_px, dtype=np.float32)
         sigma = _per_stamp("noise", noise, count)
+        side = stamps.shape[-1]
+        middle = self.scale == "noise" and sigma is not None and not self.orient and self.size <= side
+        if middle and all(plane.startswith("native:") for plane in self.planes):
+            start = side // 2 - self.size // 2
+            stamps = stamps[..., start : start + self.size, start : start + self.size]  # the rest is not looked at
+        # from here on the pixels are our own copy, and new ones are worked out in their place: memory that is
+        # taken anew for every step costs as much as the steps
         if self.scale == "stamp" or sigma is None:
             stamps = _by_own_spread(stamps)
         else:
             stamps = stamps / sigma[:, None, None, None]
-        if self.orient:
-            stamps = self._orient(stamps, size)
-        stretched: NDArray[np.float32] = np.arcsinh(stamps)
+        if self.orient and "difference" in self.channels:
+            stamps = self._orient(np.ascontiguousarray(stamps), size)
+        stretched: NDArray[np.float32] = np.arcsinh(stamps, out=stamps)
         out = np.empty((count, len(self.planes), self.size, self.size), dtype=np.float32)
         for k, plane in enumerate(self.planes):
             view, _, channel = plane.partition(":")
@@ -194,22 +201,20 @@ class Preprocess:
         return out
 
     def _orient(self, stamps: NDArray[np.float32], fwhm: NDArray[np.float32]) -> NDArray[np.float32]:
-        if "difference" not in self.channels:
-            return stamps
+        """Turn fading sources into brightening ones, in place."""
         index = self.channels.index("difference")
         side = stamps.shape[-1]
         offset = np.arange(side, dtype=np.float32) - side // 2
         profile = np.exp(-0.5 * (offset[None, :] / (fwhm[:, None] * _SIGMA_PER_FWHM)) ** 2)
         centre = np.einsum("nyx,ny,nx->n", stamps[:, index], profile, profile, optimize=True)
-        fading = centre < 0
-        oriented = stamps.copy()
-        oriented[fading, index] *= -1.0
+        fading = np.flatnonzero(centre < 0)
+        stamps[fading, index] *= -1.0
         if {"science", "reference"} <= set(self.channels):
             pair = [self.channels.index("science"), self.channels.index("reference")]
             swapped = stamps[fading][:, pair[::-1]]
             for slot, target in enumerate(pair):
-                oriented[fading, target] = swapped[:, slot]
-        return oriented
+                stamps[fading, target] = swapped[:, slot]
+        return stamps
 
     def _view(self, view: str, planes: NDArray[np.float32], fwhm: NDArray[np.float32]) -> NDArray[np.float32]:
         side = planes.shape[-1]
@@ -222,6 +227,11 @@ class Preprocess:
             factor = side // self.size
             if factor * self.size != side:
                 raise InputError(f"a wide view of {self.size} px does not divide stamps of {side} px")
+            # what the mean below gives to the last bit of pixels that lie row by row, in a tenth of its time
+            if factor == 2 and planes.strides[-1] == planes.itemsize:
+                upper, lower = planes[:, 0::2], planes[:, 1::2]
+                total = (upper[..., 0::2] + upper[..., 1::2]) + (lower[..., 0::2] + lower[..., 1::2])
+                return np.divide(total, np.float32(4.0), out=total)
             blocks = planes.reshape(-1, self.size, factor, self.size, factor)
             averaged: NDArray[np.float32] = blocks.mean(axis=(2, 4), dtype=np.float32)
             return averaged
@@ -245,7 +255,7 @@ def _names(key: str, value: Any) -> tuple[str, ...]:
 
 def _by_own_spread(stamps: NDArray[np.float32]) -> NDArray[np.float32]:
     if not len(stamps):
-        return stamps
+        return stamps.copy()
     level = np.median(stamps, axis=(2, 3), keepdims=True)
     spread = 1.4826 * np.median(np.abs(stamps - level), axis=(2, 3), keepdims=True)
     scaled: NDArray[np.float32] = ((stamps - level) / np.maximum(spread, 1e-6)).astype(np.float32)

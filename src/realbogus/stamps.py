@@ -102,6 +102,13 @@ class StampSet:
             return np.full(len(self), UNLABELLED)
         return np.asarray(self.catalogue["label"], dtype=np.int64)
 
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Whether a stamp may be scored, shape (N,): all may where the catalogue has no column `usable`."""
+        if "usable" not in self.catalogue.colnames:
+            return np.ones(len(self), dtype=bool)
+        return np.ma.filled(np.ma.asarray(self.catalogue["usable"]), False).astype(bool)
+
     def select(self, rows: ArrayLike) -> StampSet:
         """Return the rows that an index array or boolean mask names, in that order."""
         index = np.asarray(rows)

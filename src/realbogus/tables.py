@@ -16,7 +16,7 @@ from astropy.table import Column, MaskedColumn, Table
 
 from .errors import InputError
 
-__all__ = ["as_table", "read_parquet", "write_parquet"]
+__all__ = ["as_arrow", "as_table", "read_parquet", "write_parquet"]
 
 
 def write_parquet(table: Table, path: Path | str) -> Path:
@@ -31,6 +31,18 @@ def write_parquet(table: Table, path: Path | str) -> Path:
     ...     back = read_parquet(write_parquet(rows, f"{folder}/t.parquet"))
     >>> back["score"].mask.tolist()
     [False, True]
+    """
+    pq.write_table(as_arrow(table), Path(path))
+    return Path(path)
+
+
+def as_arrow(table: Table) -> pa.Table:
+    """Return a table of astropy as one of Arrow; masked values are nulls, units go into the metadata.
+
+    Examples
+    --------
+    >>> as_arrow(Table({"id": ["a", "b"]})).schema.field("id").type
+    DataType(string)
     """
     arrays, fields = [], []
     for name in table.colnames:
@@ -49,8 +61,7 @@ def write_parquet(table: Table, path: Path | str) -> Path:
         metadata = {"unit": str(column.unit)} if column.unit else None
         arrays.append(array)
         fields.append(pa.field(name, array.type, metadata=metadata))
-    pq.write_table(pa.table(arrays, schema=pa.schema(fields)), Path(path))
-    return Path(path)
+    return pa.table(arrays, schema=pa.schema(fields))
 
 
 def read_parquet(path: Path | str) -> Table:

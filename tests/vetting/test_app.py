@@ -11,10 +11,11 @@ pytest.importorskip("fastapi", reason='the page needs FastAPI: pip install "real
 from ballots import TOKEN, make_stamps
 
 from realbogus.cli import main
+from realbogus.doors import bind, keep_token
 from realbogus.errors import ConfigError, OutputError
 from realbogus.vetting.app import PAGE_FILES, make_app
-from realbogus.vetting.guard import keep_token, vetter_token
-from realbogus.vetting.server import bind, page_links
+from realbogus.vetting.guard import vetter_token
+from realbogus.vetting.server import page_links
 from realbogus.vetting.votes import read_votes
 
 

@@ -11,7 +11,21 @@ from rich.console import Console
 
 from .. import __version__
 from ..errors import RealbogusError
-from . import adapt, curation, images, learning, networks, nights, reproduce, vet
+from . import (
+    adapt,
+    curation,
+    deploy,
+    distil,
+    images,
+    learning,
+    live,
+    networks,
+    nights,
+    reproduce,
+    serve,
+    serve_http,
+    vet,
+)
 from .verb import Verb
 
 __all__ = ["main", "parser"]
@@ -20,6 +34,11 @@ VERBS: tuple[Verb, ...] = (
     *nights.VERBS,
     *images.VERBS,
     *learning.VERBS,
+    *serve.VERBS,
+    *serve_http.VERBS,
+    *live.VERBS,
+    *deploy.VERBS,
+    *distil.VERBS,
     *networks.VERBS,
     *reproduce.VERBS,
     *vet.VERBS,

@@ -1,4 +1,4 @@
-"""Verbs for models: `train evaluate score export`."""
+"""Verbs for models: `train evaluate`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import MaskedColumn
 from jsonargparse import ArgumentParser
 from numpy.typing import NDArray
 from rich.console import Console
@@ -20,12 +19,9 @@ from ..config import Config
 from ..errors import ConfigError, InputError
 from ..evaluation.result import PREVALENCE, SPECIFICITY
 from ..preprocess import Preprocess
-from .images import check_table_path, write_table
-from .verb import Verb, bars, check_threshold, tell
+from .verb import NEEDS_TORCH, Verb, bars, check_threshold, tell
 
 __all__ = ["VERBS"]
-
-_NEEDS_TORCH = 'training and model folders need torch: pip install "realbogus[train]"'
 
 
 def _train_arguments(parser: ArgumentParser) -> None:
@@ -92,7 +88,7 @@ def _train(options: Any, console: Console, errors: Console) -> None:
         from ..training.bag import bag
         from ..training.train import Progress, train
     except ImportError as error:
-        raise ConfigError(_NEEDS_TORCH) from error
+        raise ConfigError(NEEDS_TORCH) from error
     names = [name.strip() for name in options.members.split(",")] if options.members else []
     members = [
         with_overrides(config, {"model.architecture": name, "model.name": name})
@@ -145,7 +141,7 @@ def _calibrated(calibration: Mapping[str, Any] | None, labels: NDArray[np.int64]
 
 def _evaluate_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("model", type=str, help="an .onnx file, a model folder, or `default`")
+    add("model", type=str, help="an .onnx file, a bundle, a model folder, or `default`")
     add("stamps", type=str, help="folder of labelled stamps")
     add("-o", "--out", type=str, required=True, help="folder for the report; with --against one folder a model")
     add("--against", type=str, nargs="*", default=[], metavar="MODEL",
@@ -199,80 +195,20 @@ def _named(models: list[tuple[str, Classifier]]) -> dict[str, Classifier]:
     }
 
 
-def _score_arguments(parser: ArgumentParser) -> None:
-    add = parser.add_argument
-    add("stamps", type=str, help="folder of stamps")
-    add("-o", "--out", type=str, required=True, help="table to write: .parquet, .csv, .ecsv or .vot")
-    add("--model", type=str, default="default", help="an .onnx file, a model folder, or `default`")
-
-
-def _score(options: Any, console: Console, errors: Console) -> None:
-    from ..scoring import score_rows
-    from ..stamps import StampSet
-
-    out = check_table_path(options.out)
-    stamps = StampSet.load(options.stamps)
-    classifier = open_classifier(options.model)
-    rows = stamps.catalogue
-    usable = np.asarray(rows["usable"], dtype=bool) if "usable" in rows.colnames else np.ones(len(stamps), dtype=bool)
-    scores = np.zeros(len(stamps), dtype=np.float32)
-    scores[usable] = score_rows(classifier, stamps, np.flatnonzero(usable))
-    rows["score"] = MaskedColumn(scores, mask=~usable)
-    rows["real"] = usable & (scores >= classifier.card.threshold)
-    rows["threshold"] = np.full(len(rows), classifier.card.threshold)
-    rows["model"] = np.full(len(rows), classifier.card.name)
-    rows["model_version"] = np.full(len(rows), classifier.card.version)
-    write_table(rows, out)
-    tell(
-        console,
-        f"written: {out}: {int(usable.sum())} of {len(rows)} scored, {int(rows['real'].sum())} at or above "
-        f"{classifier.card.threshold:.3f}",
-    )
-
-
-def _export_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("model", type=str, help="folder of a model or an ensemble")
-    parser.add_argument("-o", "--out", type=str, required=True, help=".onnx file to write; for an ensemble, a folder")
-
-
-def _export(options: Any, console: Console, errors: Console) -> None:
-    try:
-        from ..ensemble import Ensemble
-        from ..model import Model
-        from ..runtimes import load_classifier
-        from ..runtimes.export import export_onnx
-        from ..runtimes.export_ensemble import export_ensemble
-    except ImportError as error:
-        raise ConfigError(_NEEDS_TORCH) from error
-    model = load_classifier(options.model) if Path(options.model).is_dir() else Model.load(options.model)
-    if isinstance(model, Ensemble):
-        export_ensemble(model, options.out)
-    elif isinstance(model, Model):
-        export_onnx(model, Path(options.out))
-    tell(console, f"written: {options.out}, which reproduces the model")
-
-
-def open_classifier(name: str) -> Any:
-    """Open an .onnx file, a model folder, or `default`."""
+def open_classifier(name: str, *, threads: int = 0) -> Any:
+    """Open an .onnx file, a bundle, a model folder, or `default`."""
     from ..runtimes import default_model, load_classifier
 
     path = default_model() if name == "default" else Path(name)
     if not path.exists():
-        raise InputError(f"there is no model at {path}: give an .onnx file, a model folder, or `default`")
+        raise InputError(f"there is no model at {path}: give an .onnx file, a bundle, a model folder, or `default`")
     try:
-        return load_classifier(path)
+        return load_classifier(path, threads=threads)
     except ImportError as error:
-        raise ConfigError(_NEEDS_TORCH) from error
+        raise ConfigError(NEEDS_TORCH) from error
 
 
 VERBS = (
     Verb("train", "train a model on labelled stamps", _train_arguments, _train),
     Verb("evaluate", "measure a model on labelled stamps", _evaluate_arguments, _evaluate),
-    Verb("score", "score stamps", _score_arguments, _score),
-    Verb(
-        "export",
-        "export a trained model to ONNX, with proof that it scores alike",
-        _export_arguments,
-        _export,
-    ),
 )

@@ -13,9 +13,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from ..errors import ConfigError, OutputError
+from ..errors import ConfigError
 from ..files import write_text
-from .verb import Verb, bars, tell
+from .verb import Verb, bars, check_output_file, tell
 
 __all__ = ["VERBS"]
 
@@ -38,7 +38,7 @@ def _networks(options: Any, console: Console, errors: Console) -> None:
     names = list(options.networks or ARCHITECTURES)
     for name in names:
         ARCHITECTURES.resolve(name)  # now, not after minutes of measuring those before it
-    out = None if options.out is None else _check_output(Path(options.out))
+    out = None if options.out is None else check_output_file(Path(options.out))
     rows = []
     with bars(errors) as progress:
         for done, name in enumerate(names):
@@ -82,20 +82,6 @@ def _networks(options: Any, console: Console, errors: Console) -> None:
 
 def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _check_output(path: Path) -> Path:
-    """Make the folder of a file and try to write there, now and not after minutes of measuring."""
-    if path.is_dir():
-        raise OutputError(f"cannot write {path}: it is a folder; name a file in it")
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-        part.unlink()
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error}; choose a place you may write") from error
-    return path
 
 
 VERBS = (Verb("networks", "list the networks and what each costs here", _arguments, _networks),)

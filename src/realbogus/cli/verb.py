@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from ..errors import InputError
+from ..errors import InputError, OutputError
 
-__all__ = ["Verb", "bars", "check_threshold", "telescope_option", "tell"]
+__all__ = ["NEEDS_TORCH", "Verb", "bars", "check_output_file", "check_threshold", "telescope_option", "tell"]
+
+#: What is said where torch is absent and needed.
+NEEDS_TORCH = 'training and model folders need torch: pip install "realbogus[train]"'
 
 
 @dataclass(frozen=True)
@@ -63,3 +67,17 @@ def check_threshold(threshold: float | None) -> None:
     """Refuse a threshold that no score could lie on either side of."""
     if threshold is not None and not 0 <= threshold <= 1:
         raise InputError(f"threshold {threshold:g}: scores lie in 0 to 1, give a number between")
+
+
+def check_output_file(path: Path) -> Path:
+    """Make the folder of a file and try to write there, now and not after minutes of measuring."""
+    if path.is_dir():
+        raise OutputError(f"cannot write {path}: it is a folder; name a file in it")
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error}; choose a place you may write") from error
+    return path

@@ -12,6 +12,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
+from ..doors import LOOPBACK, bind, is_loopback, keep_token
 from ..errors import ConfigError, InputError, OutputError
 from ..pipeline.settings import prepare_output
 from ..stamps import StampSet
@@ -58,11 +59,10 @@ def _votes_path(options: Any) -> Path:
 def _vet(options: Any, console: Console, errors: Console) -> None:
     try:
         from ..vetting.app import make_app
-        from ..vetting.server import LOOPBACK, bind, is_loopback, page_links, serve
+        from ..vetting.server import page_links, serve
     except ImportError as error:
         raise ConfigError('the page needs FastAPI and uvicorn: pip install "realbogus[vet]"') from error
     from ..vetting.booth import Booth
-    from ..vetting.guard import keep_token
     from ..vetting.settings import BoothSettings
     from ..vetting.votes import VoteFile
 

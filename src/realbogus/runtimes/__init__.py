@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from ..classifier import Classifier
 from ..ensemble import open_folder
@@ -30,24 +31,33 @@ def default_model() -> Path:
     return path
 
 
-def load_classifier(path: Path | str, *, threads: int = 0) -> Classifier:
-    """Open a model: a `.onnx` file (needs no torch), or a folder written by `Model.save` or `Ensemble.save`.
+def load_classifier(
+    path: Path | str, *, threads: int = 0, hint: Literal["throughput", "latency"] = "throughput"
+) -> Classifier:
+    """Open a model: a `.onnx` file or a bundle (neither needs torch), or a folder of `Model.save` or `Ensemble.save`.
 
     Parameters
     ----------
     path : path
         File or folder.
     threads : int
-        Threads of the ONNX runtime; 0 leaves the choice to it.
+        Threads of the ONNX runtime or OpenVINO; 0 leaves the choice to it.
+    hint : {"throughput", "latency"}
+        Whether many stamps a second or one stamp soon is asked of a bundle that runs in OpenVINO.
 
     Raises
     ------
     ModelError
         Nothing there, damaged, of another version, or a network in torch where that is not installed.
+    ConfigError
+        A bundle whose runtime is not installed.
     """
+    from .bundle_files import is_bundle, read_bundle
     from .onnx import OnnxClassifier
 
     path = Path(path)
+    if is_bundle(path):
+        return read_bundle(path, threads=threads, hint=hint)
     if not path.is_dir():
         return OnnxClassifier(path, threads=threads)
     return open_folder(path, open_file=lambda member: OnnxClassifier(member, threads=threads))

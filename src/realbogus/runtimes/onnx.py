@@ -76,6 +76,11 @@ class OnnxClassifier:
         """What the classifier is."""
         return self._card
 
+    @property
+    def contents(self) -> tuple[bytes, bytes]:
+        """The file as it was read, and no weights beside it."""
+        return self._contents, b""
+
     def logits(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Run the network on ready planes, (N, P, S, S), and return logits, (N,)."""
         ready = np.ascontiguousarray(planes, dtype=np.float32)

@@ -6,12 +6,10 @@ Without it Ray is started here for the length of the study.
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..errors import ConfigError
+from ..cluster import connected
 from .engine import ENGINES, Failure, Work, guarded
 
 __all__ = ["ray_tasks"]
@@ -28,15 +26,9 @@ def ray_tasks(work: Work, jobs: Sequence[Any], processes: int, report: Callable[
     ConfigError
         Ray is not installed, or the cluster does not answer.
     """
-    try:
-        import ray
+    with connected(processes) as ray:
         from ray.util.queue import Queue
-    except ImportError as error:
-        raise ConfigError('engine "ray" needs Ray: pip install "realbogus[ray]", or use the engine "local"') from error
-    started = not ray.is_initialized()
-    if started:
-        _start(ray, processes)
-    try:
+
         # the queue's actor only passes words on: it must not take a processor from the work
         words = Queue(actor_options={"num_cpus": 0})
         remote = ray.remote(num_cpus=1, num_gpus=_gpus(), max_retries=1)(_task)
@@ -55,20 +47,6 @@ def ray_tasks(work: Work, jobs: Sequence[Any], processes: int, report: Callable[
                 report(futures[future], 0, 0)
         words.shutdown()
         return results
-    finally:
-        if started:
-            ray.shutdown()
-
-
-def _start(ray: Any, processes: int) -> None:
-    address = os.environ.get("RAY_ADDRESS")
-    try:
-        if address:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
-        else:
-            ray.init(num_cpus=processes, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"Ray at {address or 'this machine'} does not start: {error}") from error
 
 
 def _gpus() -> int:

@@ -38,6 +38,8 @@ class Part:
         One entry a row.
     path : Path or None
         The file of the planes, where they are mapped.
+    targets : Tensor of float32, shape (N,), or None
+        What the loss compares with where that is not the labels: soft scores of a teacher, in [0, 1].
     """
 
     planes: Tensor
@@ -45,6 +47,7 @@ class Part:
     labels: Tensor
     weights: Tensor
     path: Path | None = None
+    targets: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -63,7 +66,12 @@ class Part:
         if device.type == "cuda" and planes.nbytes < torch.cuda.mem_get_info(device)[0] // 2:
             planes = planes.to(device)
         position, labels, weights = (value.to(device) for value in (self.position, self.labels, self.weights))
-        return replace(self, planes=planes, position=position, labels=labels, weights=weights)
+        targets = None if self.targets is None else self.targets.to(device)
+        return replace(self, planes=planes, position=position, labels=labels, weights=weights, targets=targets)
+
+    def wanted(self, rows: Tensor | slice = slice(None)) -> Tensor:
+        """Return what the loss compares rows with: the targets, or the labels where there are none."""
+        return (self.labels if self.targets is None else self.targets)[rows]
 
     def batch(self, rows: Tensor, variants: Tensor) -> Tensor:
         """Return planes (B, P, S, S), float32, of rows and versions, on the device of the labels."""
@@ -80,6 +88,7 @@ def make_part(
     config: TrainingConfig,
     rng: np.random.Generator | None,
     path: Path | None = None,
+    targets: NDArray[np.float32] | None = None,
 ) -> Part:
     """Preprocess the rows that occur, once each, and lay out what a batch is made of.
 
@@ -99,11 +108,14 @@ def make_part(
         Source of the jitter; None prepares one version without.
     path : path, optional
         File for the planes; they stay in memory where absent.
+    targets : ndarray of float32, shape (len(stamps),), optional
+        Soft targets of each stamp; the labels where absent.
     """
     unique, position = np.unique(rows, return_inverse=True)
     planes = prepare_planes(stamps, unique, preprocess, config, rng, path)
     labels = torch.from_numpy(stamps.labels[rows].astype(np.float32))
-    return Part(planes, torch.from_numpy(position), labels, torch.from_numpy(weights[rows]), path)
+    soft = None if targets is None else torch.from_numpy(targets[rows])
+    return Part(planes, torch.from_numpy(position), labels, torch.from_numpy(weights[rows]), path, soft)
 
 
 def cuts(count: int, batch: int, least: int = 2) -> Iterator[tuple[int, int]]:

@@ -123,7 +123,7 @@ class Run:
             chosen = whole[rank::count]
             planes = part.batch(chosen, torch.from_numpy(variants[start:stop][rank::count]))
             planes = augment(planes, self.recipe.augment, self.recipe.augment_probability, generator)
-            labels, weights = part.labels[chosen], part.weights[chosen]
+            labels, weights = part.wanted(chosen), part.weights[chosen]
             # DDP averages over the processes what must be summed over the batch
             scale = count * weights.sum() / part.weights[whole].sum().clamp_min(1e-12) if count > 1 else None
             if shares is not None:
@@ -186,7 +186,7 @@ class Run:
                 out = cast(Tensor, network(planes.contiguous(memory_format=torch.channels_last)))
                 logits[start:stop][rank::count] = out.float().reshape(-1)
         logits = self._reduced(logits, "sum")
-        loss = float(weighted_loss(logits, check.labels, check.weights, self.recipe))
+        loss = float(weighted_loss(logits, check.wanted(), check.weights, self.recipe))
         return _facts("valid", loss, logits, check.labels.cpu().numpy())
 
     def _reduced(self, shares: Tensor, how: str) -> Tensor:

@@ -9,6 +9,7 @@ happened.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -45,6 +46,7 @@ def train(
     rows: ArrayLike | None = None,
     valid_rows: ArrayLike | None = None,
     weights: ArrayLike | None = None,
+    targets: ArrayLike | None = None,
     rng: np.random.Generator | None = None,
     out: Path | str | None = None,
     resume: bool = True,
@@ -64,6 +66,9 @@ def train(
         and rows to validate against after each epoch (no validation where absent).
     weights : array_like of float, shape (len(stamps),), optional
         Weight of each stamp in the loss; the catalogue's column `weight`, or 1, where absent.
+    targets : array_like of float, shape (len(stamps),), optional
+        What the loss compares each score with, in [0, 1], where that is not the label: a teacher's
+        score (see `distil`). Labels still balance the classes and are what is reported on.
     rng : numpy.random.Generator, optional
         The run's one seed is drawn from it; `config.seed` where absent.
     out : path, optional
@@ -109,6 +114,7 @@ def train(
     train_rows = labelled_rows(stamps, rows, "training")
     check_rows = None if valid_rows is None else labelled_rows(stamps, valid_rows, "validation")
     every = _weights(stamps, weights)
+    soft = None if targets is None else _targets(stamps, targets)
     if recipe.keep == "best" and check_rows is None:
         raise ConfigError("training.keep is 'best', which needs validation rows: hand in valid_rows, or keep 'last'")
     card = Card(
@@ -120,7 +126,8 @@ def train(
         views=config.model.views,
         config=config.to_dict(),
         data=fingerprint(stamps, train_rows, every)
-        | {"seed": seed, "valid": None if check_rows is None else fingerprint(stamps, check_rows, every)["sha256"]},
+        | {"seed": seed, "valid": None if check_rows is None else fingerprint(stamps, check_rows, every)["sha256"]}
+        | ({} if soft is None else {"targets": hashlib.sha256(soft.astype("<f4").tobytes()).hexdigest()}),
     )
     folder = None if out is None else Path(out)
     before = read_checkpoint(folder / "checkpoint") if folder and resume else None
@@ -140,11 +147,11 @@ def train(
     ):
         part = check = None
         if before is None or before.epoch < recipe.epochs:
-            part = make_part(stamps, train_rows, every, preprocess, recipe, jitter, files and files / "train.npy")
+            part = make_part(stamps, train_rows, every, preprocess, recipe, jitter, files and files / "train.npy", soft)
         else:
             count = 1  # nothing is left to train
         if part is not None and check_rows is not None:
-            check = make_part(stamps, check_rows, every, preprocess, recipe, None, files and files / "valid.npy")
+            check = make_part(stamps, check_rows, every, preprocess, recipe, None, files and files / "valid.npy", soft)
         job = _Job(config, seed, card, before, part, check)
         with several(recipe, count, _follow, job) as fabric:
             model = _lead(fabric, job, folder, progress)
@@ -229,4 +236,11 @@ def _weights(stamps: StampSet, weights: ArrayLike | None) -> NDArray[np.float32]
     values = np.asarray(weights, dtype=np.float32)
     if values.shape != (len(stamps),) or not (np.isfinite(values).all() and (values >= 0).all()):
         raise InputError(f"weights have shape {values.shape}: expected {len(stamps)} finite numbers, none negative")
+    return values
+
+
+def _targets(stamps: StampSet, targets: ArrayLike) -> NDArray[np.float32]:
+    values = np.asarray(targets, dtype=np.float32)
+    if values.shape != (len(stamps),) or not ((values >= 0) & (values <= 1)).all():
+        raise InputError(f"targets have shape {values.shape}: expected {len(stamps)} numbers in 0 to 1")
     return values

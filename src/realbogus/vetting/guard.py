@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import json
-import os
-import secrets
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
-from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from ..errors import ConfigError, OutputError
+from ..doors import is_called, is_foreign
+from ..errors import ConfigError
 from .settings import check_name
 
-__all__ = ["HEADERS", "Guard", "keep_token", "vetter_token"]
+__all__ = ["HEADERS", "Guard", "vetter_token"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -35,7 +32,6 @@ HEADERS = {
     "cache-control": "no-store",
 }
 
-_LEAST = 16  # letters of a token that a person gives
 _BODY = 1_000_000  # bytes
 
 
@@ -48,44 +44,6 @@ def vetter_token(token: str, vetter: str) -> str:
     False
     """
     return hmac.new(token.encode(), vetter.encode(), hashlib.sha256).hexdigest()[:40]
-
-
-def keep_token(path: Path | str, given: str | None = None) -> str:
-    """Return the token of a session and keep it, readable by nobody else, so that open pages survive a restart.
-
-    Parameters
-    ----------
-    path : path
-        File beside the votes.
-    given : str, optional
-        A token of one's own.
-
-    Raises
-    ------
-    ConfigError
-        The given token is too short.
-    OutputError
-        The file cannot be written.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     keep_token(f"{folder}/votes.token") == keep_token(f"{folder}/votes.token")
-    True
-    """
-    path = Path(path)
-    if given is not None and (len(given) < _LEAST or not given.isascii() or not given.isprintable() or " " in given):
-        raise ConfigError(f"a token of {len(given)} signs: give {_LEAST} or more letters and digits, or none at all")
-    try:
-        token = given or (path.read_text(encoding="ascii").strip() if path.exists() else "")
-        token = token if len(token) >= _LEAST else secrets.token_urlsafe(24)
-        path.unlink(missing_ok=True)  # a file that others may read would stay one
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(token + "\n")
-    except (OSError, ValueError) as error:
-        raise OutputError(f"cannot keep the session's token in {path}: {error}; choose another --votes") from error
-    return token
 
 
 class Guard:
@@ -135,27 +93,18 @@ class Guard:
             await send({"type": "http.response.body", "body": json.dumps({"detail": reason}).encode()})
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
-        host = headers.get("host", "")
-        if not self._is_ours(host):
+        if not is_called(headers.get("host", ""), self.hosts):
             return 403, "this computer is not called so: use the link that was printed"
         if scope["method"] not in ("GET", "HEAD", "POST"):
             return 405, "only GET and POST"
         if scope["method"] == "POST":
-            origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
-            if (origin is not None and urlsplit(origin).netloc != host) or site not in ("same-origin", "none"):
+            if is_foreign(headers):
                 return 403, "a page of another origin may not vote"
             if not headers.get("content-length", "").isdigit() or int(headers["content-length"]) > _BODY:
                 return 413, f"a post of unknown length, or of more than {_BODY} bytes"
         if scope["path"].startswith("/api/"):
             return self._check_vetter(scope, headers)
         return None
-
-    def _is_ours(self, host: str) -> bool:
-        try:
-            name = (urlsplit(f"//{host}").hostname or "").lower()
-            return name in self.hosts or bool(ipaddress.ip_address(name))
-        except ValueError:
-            return False
 
     def _check_vetter(self, scope: Scope, headers: dict[str, str]) -> tuple[int, str] | None:
         given = headers.get("x-realbogus-token", "").encode("latin-1")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import ipaddress
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -11,65 +9,9 @@ from urllib.parse import quote
 
 import uvicorn
 
-from ..errors import ConfigError
 from .guard import vetter_token
 
-__all__ = ["LOOPBACK", "bind", "is_loopback", "page_links", "serve"]
-
-#: Where the page is by default: nobody but this computer comes here.
-LOOPBACK = "127.0.0.1"
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether an address is this computer's own.
-
-    Examples
-    --------
-    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
-    (True, True, False)
-    """
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a socket at an address, or say why not.
-
-    Parameters
-    ----------
-    host : str
-        Name or address of this computer.
-    port : int
-        0 for any that is free.
-
-    Raises
-    ------
-    ConfigError
-        The port is taken or not allowed, or the address is not this computer's.
-    """
-    if not 0 <= port <= 65535:
-        raise ConfigError(f"port {port}: give a number from 1 to 65535, or 0 for any that is free")
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except OSError as error:
-        raise ConfigError(f"no address {host!r} ({error.strerror}): give one of this computer with --host") from error
-    family, kind, protocol, _, address = found[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that was killed leaves its port
-        listener.bind(address)
-        listener.listen(128)  # now: two that are only bound would both have the port
-    except OSError as error:
-        listener.close()
-        reason = (
-            "is in use by another program" if error.errno == errno.EADDRINUSE else f"cannot be had: {error.strerror}"
-        )
-        raise ConfigError(
-            f"port {port} of {host} {reason}; choose another with --port, or 0 for any that is free"
-        ) from error
-    return listener
+__all__ = ["page_links", "serve"]
 
 
 def page_links(listener: socket.socket, host: str, token: str, vetters: Sequence[str] = ()) -> dict[str, str]:

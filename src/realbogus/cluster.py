@@ -1,0 +1,55 @@
+"""A Ray cluster for the length of a task: the one that `RAY_ADDRESS` names, else one of this machine alone."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .errors import ConfigError
+
+__all__ = ["connected"]
+
+
+@contextmanager
+def connected(processes: int | None = None) -> Iterator[Any]:
+    """Hand out the module `ray`, connected; what was started here is ended here.
+
+    `RAY_ADDRESS` names a cluster; without it Ray is started on this machine. Whoever is connected already stays so.
+
+    Parameters
+    ----------
+    processes : int, optional
+        Processors of a Ray that is started here; all of the machine by default.
+
+    Raises
+    ------
+    ConfigError
+        Ray is not installed, or the cluster does not answer.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise ConfigError('engine "ray" needs Ray: pip install "realbogus[ray]", or use the engine "local"') from error
+    started = not ray.is_initialized()
+    if started:
+        _start(ray, processes)
+    try:
+        yield ray
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _start(ray: Any, processes: int | None) -> None:
+    address = os.environ.get("RAY_ADDRESS")
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            ray.init(num_cpus=processes, include_dashboard=False, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"Ray at {address or 'this machine'} does not start: {error}") from error

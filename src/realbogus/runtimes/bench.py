@@ -1,0 +1,184 @@
+"""How quick a model is here: stamps a second, single stamps, a fresh start, and what a night of alerts takes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConfigError, ModelError
+from . import load_classifier
+from .certificate import processor_name
+from .contenders import CONTENDERS, label_of
+from .rivals import ask, rivals
+
+__all__ = ["Speed", "bench", "cold_start", "processors"]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How quick one contender is with some threads and a batch.
+
+    Parameters
+    ----------
+    contender : str
+        A name in `CONTENDERS`.
+    runtime : str
+        What it runs in.
+    threads, batch : int
+        Processor threads, and stamps handed in at a time.
+    rate : float
+        Stamps a second, from stamps in memory to scores; the best of the rounds.
+    p50_ms, p90_ms, p99_ms : float
+        Percentiles of the time of a call, milliseconds, of all rounds.
+    memory_mb : float
+        Most memory the process had so far.
+    """
+
+    contender: str
+    runtime: str
+    threads: int
+    batch: int
+    rate: float
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    memory_mb: float
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def bench(
+    path: Path | str,
+    *,
+    threads: Sequence[int] = (),
+    batches: Sequence[int] = (1, 32, 512),
+    seconds: float = 2.0,
+    rounds: int = 2,
+    starts: int = 3,
+    contenders: Sequence[str] = ("itself", "pytorch", "onnxruntime"),
+    say: Callable[[str, int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Time a model beside the same networks in eager PyTorch and ONNX Runtime, each in a process of its own.
+
+    The contenders take turns, so that what else the machine does hits all. One that cannot run here (no torch,
+    say) is left out with its reason.
+
+    Parameters
+    ----------
+    path : path
+        What `load_classifier` opens.
+    threads, batches : sequence of int
+        To try; threads are 1 and all processors where absent.
+    seconds : float
+        Of one measurement; it ends with the call that passes them.
+    rounds : int
+        How often each contender has its turn.
+    starts : int
+        How many fresh processes time the cold start.
+    contenders : sequence of str
+        Names in `CONTENDERS`.
+    say : callable, optional
+        Called with (what, done, of).
+
+    Returns
+    -------
+    dict
+        Values for JSON: `model`, `machine`, `speeds`, `left_out`, `cold_start_s`.
+
+    Raises
+    ------
+    ConfigError, ModelError
+        Numbers that cannot be, or what was named cannot be opened.
+    """
+    path = Path(path)
+    tried = sorted(set(threads or (1, processors())))
+    sizes = sorted(set(batches))
+    if not sizes or min(*tried, *sizes, rounds, 1) < 1 or not seconds > 0 or starts < 0:
+        raise ConfigError(
+            f"threads {tried}, batches {sizes}, rounds {rounds}, seconds {seconds:g}, starts {starts}: above zero each"
+        )
+    for name in contenders:
+        CONTENDERS.resolve(name)
+    model = load_classifier(path)  # what cannot be opened is an error here
+    told, names = label_of(model), list(contenders)
+    if told == "pytorch f32" or told == "onnxruntime f32":  # to time it twice would tell nothing
+        names = [name for name in names if name != told.split()[0]] if "itself" in names else names
+    facts = {"name": model.card.name, "version": model.card.version, "runtime": told, "path": str(path)}
+    del model
+    found: dict[tuple[str, int, int], Speed] = {}
+    times: dict[tuple[str, int, int], list[float]] = {}
+    left_out: dict[str, str] = {}
+    steps, done = len(tried) * rounds * len(names) * len(sizes), 0
+    for count in tried:
+        with rivals(names, path, count, max(sizes), left_out) as lines:
+            for _ in range(rounds):
+                for name, line in lines.items():
+                    for size in sizes:
+                        key = (name, count, size)
+                        runtime, spent, memory = ask(line, (size, seconds))
+                        times.setdefault(key, []).extend(spent)
+                        found[key] = _speed(key, runtime, times[key], size * len(spent) / sum(spent), memory, found)
+                        done += 1
+                        if say is not None:
+                            say("bench", done, max(steps, done))
+    if "itself" in left_out:
+        raise ModelError(f"{path} cannot be timed: {left_out['itself']}")
+    if say is not None:
+        say("bench", max(steps, done), max(steps, done))
+    return {
+        "model": facts,
+        "machine": {"processor": processor_name(), "processors": processors(), "python": sys.version.split()[0]},
+        "speeds": [asdict(speed) for speed in found.values()],
+        "left_out": left_out,
+        "cold_start_s": [cold_start(path) for _ in range(starts)],
+    }
+
+
+def cold_start(path: Path | str) -> float:
+    """Return the seconds from the start of a fresh Python to the first score of a model.
+
+    Raises
+    ------
+    ModelError
+        It gave none.
+    """
+    code = (
+        "import sys\nfrom realbogus.runtimes import load_classifier\nfrom realbogus.runtimes.contenders import "
+        "random_stamps\nmodel = load_classifier(sys.argv[1])\npixels, noise, fwhm = random_stamps(model.card, 1)\n"
+        "print(model.predict(pixels, noise=noise, fwhm=fwhm)[0], flush=True)\n"
+    )
+    # with a debugger's or a notebook's path, a child finds the package where we found it
+    home = str(Path(__file__).resolve().parents[2])
+    paths = [home, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    started = time.perf_counter()
+    child = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
+    )
+    spent = time.perf_counter() - started
+    if child.returncode or not 0 <= float(child.stdout or "nan") <= 1:
+        raise ModelError(f"a fresh process gave no score of {path}: {child.stderr.strip()[-500:]}")
+    return spent
+
+
+def _speed(
+    key: tuple[str, int, int], runtime: str, times: list[float], rate: float, memory: float, found: dict[Any, Speed]
+) -> Speed:
+    best = max(rate, found[key].rate) if key in found else rate
+    p50, p90, p99 = (1e3 * float(value) for value in np.percentile(times, (50, 90, 99)))
+    name, threads, batch = key
+    return Speed(name, runtime, threads, batch, best, p50, p90, p99, memory)

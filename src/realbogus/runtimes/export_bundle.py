@@ -1,0 +1,166 @@
+"""From a trained model to a bundle: exported, made quicker, certified on held-out stamps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..classifier import Classifier
+from ..ensemble import Ensemble
+from ..errors import InputError, ModelError, ParityError
+from ..model import Model
+from ..scoring import channel_indices, score_rows, sigmoid
+from ..stamps import StampSet
+from .bf16 import rounded_graph
+from .bundle import Bundle, Node
+from .bundle_files import check_bundle_place, write_bundle
+from .certificate import Certificate, certify, held_out_rows
+from .export import to_onnx
+from .onnx import OnnxClassifier
+from .openvino import cpu_has_bf16
+from .quantise import SAMPLE, calibration_sample, quantise
+from .runtime import Runtime, resolve_runtime
+from .tolerance import Tolerance
+
+__all__ = ["export_bundle"]
+
+
+def export_bundle(
+    model: Classifier,
+    folder: Path | str,
+    *,
+    held_out: StampSet,
+    runtime: str = "openvino",
+    precision: str = "f32",
+    stamps: StampSet | None = None,
+    sample: int = SAMPLE,
+    most: float = 0.01,
+    tolerance: Tolerance | None = None,
+) -> Bundle:
+    """Export a model or an ensemble as a bundle, if it scores as the model does.
+
+    Parameters
+    ----------
+    model : Classifier
+        A `Model`, an `OnnxClassifier`, or an `Ensemble` of such.
+    folder : path
+        The bundle to write.
+    held_out : StampSet
+        Labelled stamps that the model was not trained on, for the certificate.
+    runtime : str
+        A name in `RUNTIMES`.
+    precision : {"f32", "bf16", "int8"}
+        One that the runtime has.
+    stamps : StampSet, optional
+        Stamps of the survey to calibrate int8 on; labels are of use but not needed.
+    sample : int
+        How many of them at most.
+    most : float
+        Mean change of a score on those above which a network of an ensemble is left in bf16, not int8:
+        some (EfficientNets) bear int8 badly, and gain least by it.
+    tolerance : Tolerance, optional
+        What may change; that of the precision where absent.
+
+    Returns
+    -------
+    Bundle
+        As it was written, with its certificate.
+
+    Raises
+    ------
+    ParityError
+        It changes more than the tolerance allows; nothing was written.
+    UnknownNameError, ConfigError
+        An unknown runtime, a precision that it has not, or it is not installed.
+    InputError
+        Stamps that do not fit the model, or without labels of both classes.
+    OutputError
+        The folder cannot be written or holds other things.
+    """
+    way = resolve_runtime(runtime, precision)
+    if precision == "int8" and stamps is None:
+        raise InputError("int8 needs calibration stamps of the survey: hand in some hundred (`--stamps`)")
+    check_bundle_place(folder)
+    rows = held_out_rows(held_out)
+    before = score_rows(model, held_out, rows)  # stamps that do not fit are found here, before any work
+    exported = _exported(model)
+    chosen = None if precision != "int8" or stamps is None else stamps.select(_sample(stamps, sample))
+    root = _node(exported, way, "bf16" if precision == "bf16" else "f32", chosen, most)
+    if precision == "int8" and not any(leaf.quantised for leaf in root.leaves()):
+        raise ParityError(
+            f"no network of {model.card.name} bears int8: on the calibration stamps scores change by more than "
+            f"{most:g} on the mean. Nothing was written: take bf16"
+        )
+    bundle = Bundle(root, runtime=runtime, precision=precision)
+    worked_out = any(leaf.arithmetic == "bf16" for leaf in root.leaves()) and not cpu_has_bf16()
+    judged = Bundle(_emulated(root), runtime=runtime, precision=precision) if worked_out else bundle
+    certificate = certify(
+        before,
+        score_rows(judged, held_out, rows),
+        held_out.labels[rows],
+        threshold=model.card.threshold,
+        precision=precision,
+        arithmetic=_told(root, precision, worked_out),
+        tolerance=tolerance,
+    )
+    certificate.check(model.card.name)
+    return _written(bundle, certificate, folder)
+
+
+def _written(bundle: Bundle, certificate: Certificate, folder: Path | str) -> Bundle:
+    bundle.certificate = certificate
+    write_bundle(bundle, folder)
+    return bundle
+
+
+def _sample(stamps: StampSet, count: int) -> NDArray[np.int64]:
+    return calibration_sample(np.flatnonzero(stamps.usable), stamps.labels, count)
+
+
+def _exported(model: Classifier) -> OnnxClassifier | Ensemble:
+    """Turn every network into ONNX, each checked against itself."""
+    if isinstance(model, OnnxClassifier):
+        return model
+    if isinstance(model, Model):
+        return to_onnx(model)
+    if isinstance(model, Ensemble):
+        return Ensemble([_exported(member) for member in model.members], model.card)
+    raise ModelError(f"{model.card.name!r} is a {type(model).__name__}: export the model or ensemble that it came from")
+
+
+def _node(model: Classifier, way: Runtime, arithmetic: str, stamps: StampSet | None, most: float) -> Node:
+    """Open every network as it will be deployed; quantised where there are stamps and it bears that."""
+    if isinstance(model, Ensemble):
+        members = tuple(_node(member, way, arithmetic, stamps, most) for member in model.members)
+        return Node(model.card, members=members)
+    if not isinstance(model, OnnxClassifier):
+        raise ModelError(f"{model.card.name!r} is a {type(model).__name__}, no network in ONNX")
+    card, graph = model.card, model.contents[0]
+    if stamps is None:
+        return Node(card, way.open(card, graph, b"", arithmetic, 0, "throughput", card.name), arithmetic=arithmetic)
+    channels = channel_indices(stamps.channels, card.channels)
+    planes = card.preprocess(stamps.pixels[:, channels], noise=stamps.noise, fwhm=stamps.fwhm)
+    network = way.open(card, *quantise(graph, planes, name=card.name), "f32", 0, "throughput", card.name)
+    if float(np.abs(sigmoid(network.logits(planes)) - sigmoid(model.logits(planes))).mean()) <= most:
+        return Node(card, network)
+    return Node(card, way.open(card, graph, b"", "bf16", 0, "throughput", card.name), arithmetic="bf16")
+
+
+def _told(root: Node, precision: str, worked_out: bool) -> str:
+    """Say in what a certificate was measured."""
+    how = "bf16, worked out in f32 as this processor has none" if worked_out else "bf16"
+    if precision != "int8":
+        return how if precision == "bf16" else "f32"
+    left = [leaf.card.name for leaf in root.leaves() if not leaf.quantised]
+    return f"int8, but {', '.join(left)} in {how}" if left else "int8"
+
+
+def _emulated(node: Node) -> Node:
+    """Put networks that work bf16 out in f32 in the place of those that would run in bf16 elsewhere."""
+    if node.network is None:
+        return Node(node.card, members=tuple(_emulated(member) for member in node.members))
+    if node.arithmetic != "bf16":
+        return node
+    return Node(node.card, OnnxClassifier(rounded_graph(node.network.contents[0])))

@@ -1,0 +1,195 @@
+"""A network run by OpenVINO on a CPU: bf16 where the processor has it, int8 where it was quantised."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..classifier import Card
+from ..errors import ConfigError, ModelError
+from ..scoring import score_stamps
+
+__all__ = ["Hint", "OpenVinoClassifier", "cpu_has_bf16", "load_openvino", "read_graph"]
+
+#: What the runtime is asked for: many stamps a second, or one stamp soon.
+Hint = Literal["throughput", "latency"]
+
+#: The maps of so many stamps stay in the processor's cache.
+_BATCH = 32
+
+
+def load_openvino() -> Any:
+    """Return the module openvino.
+
+    Raises
+    ------
+    ConfigError
+        It is not installed.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise ConfigError(
+            f'this model runs in OpenVINO, which is not here ({error}): pip install "realbogus[openvino]"'
+        ) from error
+    return openvino
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this processor multiplies bf16 numbers itself (AVX-512 BF16, AMX)."""
+    return "BF16" in load_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def read_graph(graph: bytes, weights: bytes = b"", *, name: str = "the model") -> Any:
+    """Return OpenVINO's model of an ONNX file's contents, or of an `.xml`'s and its `.bin`'s.
+
+    Raises
+    ------
+    ModelError
+        The contents are damaged or something else.
+    ConfigError
+        OpenVINO is not installed.
+    """
+    core = load_openvino().Core()
+    try:
+        return core.read_model(graph, weights) if weights else core.read_model(graph)
+    except RuntimeError as error:
+        raise ModelError(f"{name} is no model for OpenVINO or is damaged ({error}): copy or export it again") from error
+
+
+class OpenVinoClassifier:
+    """A network in OpenVINO. A `Classifier`.
+
+    Parameters
+    ----------
+    card : Card
+        What the network is.
+    graph : bytes
+        Contents of an `.onnx` file or an `.xml`.
+    weights : bytes
+        Contents of the `.bin` beside an `.xml`; nothing for ONNX.
+    precision : {"f32", "bf16"}
+        Of the operations that were not quantised. bf16 is used where the processor has it; elsewhere they run
+        in f32, which is more exact.
+    threads : int
+        Processor threads; 0 takes as many as OpenVINO sees.
+    hint : {"throughput", "latency"}
+        One batch a thread, or all threads on one batch.
+    name : str
+        The file it comes from, for messages.
+
+    Raises
+    ------
+    ModelError
+        The contents are damaged, or the network does not fit the card.
+    ConfigError
+        OpenVINO is not installed.
+    """
+
+    def __init__(
+        self,
+        card: Card,
+        graph: bytes,
+        weights: bytes = b"",
+        *,
+        precision: str = "f32",
+        threads: int = 0,
+        hint: Hint = "throughput",
+        name: str = "the model",
+    ) -> None:
+        openvino = load_openvino()
+        if precision not in ("f32", "bf16"):
+            raise ConfigError(f"precision {precision!r}: choose f32 or bf16; int8 is a property of a quantised graph")
+        if hint not in ("throughput", "latency"):
+            raise ConfigError(f"hint {hint!r}: choose 'throughput' or 'latency'")
+        self._card, self._contents = card, (graph, weights)
+        self.arithmetic = "bf16" if precision == "bf16" and cpu_has_bf16() else "f32"
+        model = read_graph(graph, weights, name=name)
+        prepare = card.preprocess
+        want = [len(prepare.planes), prepare.size, prepare.size]
+        shapes = [[int(d.get_length()) for d in list(p.partial_shape)[1:] if d.is_static] for p in model.inputs]
+        if shapes != [want] or len(model.outputs) != 1:
+            raise ModelError(f"{name} takes {shapes}, but its card prepares planes of {want}: it is not our export")
+        try:
+            self._compiled: Any = openvino.Core().compile_model(
+                model, "CPU", _settings(openvino, self.arithmetic, threads, hint)
+            )
+        except RuntimeError as error:
+            raise ModelError(f"OpenVINO cannot run {name} on this processor: {error}") from error
+        self._queue: Any = openvino.AsyncInferQueue(self._compiled)
+        self._queue.set_callback(_take)
+        self._lock = threading.Lock()
+
+    @property
+    def card(self) -> Card:
+        """What the classifier is."""
+        return self._card
+
+    @property
+    def contents(self) -> tuple[bytes, bytes]:
+        """Graph and weights, as they were handed in."""
+        return self._contents
+
+    def logits(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Run the network on ready planes, (N, P, S, S), and return logits, (N,)."""
+        ready = np.ascontiguousarray(planes, dtype=np.float32)
+        logits = np.empty(len(ready), dtype=np.float32)
+        with self._lock:  # the queue belongs to one caller at a time
+            for rows in _batches(len(ready)):
+                self._queue.start_async({0: ready[rows]}, userdata=logits[rows], share_inputs=True)
+            self._queue.wait_all()
+        return logits
+
+    def predict(
+        self,
+        pixels: ArrayLike,
+        *,
+        noise: ArrayLike | None = None,
+        fwhm: ArrayLike | None = None,
+        batch: int = 1024,
+    ) -> NDArray[np.float32]:
+        """Score stamps; see `Classifier` for the arguments.
+
+        Raises
+        ------
+        InputError
+            The stamps do not fit the card, or hold non-finite pixels.
+        """
+        return score_stamps(self._card, self.logits, pixels, noise=noise, fwhm=fwhm, batch=batch)
+
+
+def _settings(openvino: Any, arithmetic: str, threads: int, hint: Hint) -> dict[Any, Any]:
+    properties = openvino.properties
+    mode = properties.hint.PerformanceMode
+    settings = {
+        properties.hint.performance_mode: mode.THROUGHPUT if hint == "throughput" else mode.LATENCY,
+        properties.hint.inference_precision: getattr(openvino.Type, arithmetic),
+    }
+    if threads > 0:
+        settings[properties.inference_num_threads] = threads
+        # one thread a stream: no stream waits for another, and a score does not depend on how many there are
+        settings[properties.num_streams] = threads if hint == "throughput" else 1
+    return settings
+
+
+def _take(request: Any, logits: NDArray[np.float32]) -> None:
+    logits[:] = request.get_output_tensor(0).data.reshape(-1)
+
+
+def _batches(count: int) -> Iterator[slice]:
+    """Full batches, then powers of two: every new size is compiled once (tens of ms), so there must be few.
+
+    Examples
+    --------
+    >>> [(rows.start, rows.stop) for rows in _batches(70)]
+    [(0, 32), (32, 64), (64, 68), (68, 70)]
+    """
+    start = 0
+    while start < count:
+        size = min(_BATCH, 1 << ((count - start).bit_length() - 1))
+        yield slice(start, start + size)
+        start += size

@@ -1,0 +1,106 @@
+"""Processes in which the contenders of a benchmark take turns."""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import os
+import resource
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from ..errors import ModelError, RealbogusError
+from .contenders import CONTENDERS, label_of, random_stamps
+
+__all__ = ["ask", "rivals"]
+
+#: Calls whose times give the percentiles, at most.
+_CALLS = 1000
+
+
+@contextmanager
+def rivals(
+    names: Sequence[str], path: Path, threads: int, most: int, left_out: dict[str, str]
+) -> Iterator[dict[str, Connection]]:
+    """Start a process for each contender that can run here; end them afterwards."""
+    context = mp.get_context("spawn")
+    lines: dict[str, Connection] = {}
+    processes = []
+    try:
+        for name in names:
+            if name in left_out:
+                continue
+            here, there = context.Pipe()
+            process = context.Process(target=_serve, args=(there, name, path, threads, most), daemon=True)
+            process.start()
+            processes.append(process)
+            there.close()  # so that the end of the process is the end of the line
+            lines[name] = here
+            try:
+                ask(here, None)
+            except ModelError as error:
+                left_out[name] = str(error)
+                lines.pop(name).close()
+        yield lines
+    finally:
+        for line in lines.values():
+            line.close()
+        for process in processes:
+            process.join()
+
+
+def ask(line: Connection, what: tuple[int, float] | None) -> Any:
+    """Have a contender time batches of a size for some seconds; None waits until it is ready.
+
+    Returns
+    -------
+    tuple
+        What it runs in, the seconds of every call, and the most memory its process had, MB.
+
+    Raises
+    ------
+    ModelError
+        It cannot run here, or its process ended.
+    """
+    try:
+        if what is not None:
+            line.send(what)
+        answer = line.recv()
+    except (EOFError, OSError) as error:
+        raise ModelError("its process ended (out of memory?)") from error
+    if isinstance(answer, str):
+        raise ModelError(answer)
+    return answer
+
+
+def _serve(line: Connection, name: str, path: Path, threads: int, most: int) -> None:
+    """Work as a contender's process: open the model, then time what is asked for."""
+    if hasattr(os, "sched_setaffinity"):  # what prepares stamps beside the network has no processor of its own
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    try:
+        model = CONTENDERS.resolve(name)(path, threads)
+        pixels, noise, fwhm = random_stamps(model.card, most)
+        model.predict(pixels[:64], noise=noise[:64], fwhm=fwhm[:64])
+    except RealbogusError as error:
+        line.send(str(error))
+        return
+    runtime = label_of(model)
+    line.send(True)
+    while True:
+        try:
+            size, seconds = line.recv()
+        except EOFError:
+            return
+        part = {"noise": noise[:size], "fwhm": fwhm[:size]}
+        if size < most:
+            model.predict(pixels[:size], **part)
+        times: list[float] = []
+        while sum(times) < seconds and len(times) < _CALLS:
+            started = time.perf_counter()
+            model.predict(pixels[:size], **part)
+            times.append(time.perf_counter() - started)
+        # on Linux in KiB
+        line.send((runtime, times, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))

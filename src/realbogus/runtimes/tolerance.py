@@ -1,0 +1,38 @@
+"""How much an export, or a student, may change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["STUDENT", "TOLERANCES", "Tolerance"]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How much may change.
+
+    Parameters
+    ----------
+    score : float or None
+        Largest change of a score; None is any.
+    auc : float
+        Largest change of the AUC, up or down.
+    flips : float
+        Largest share of stamps whose verdict at the threshold changes.
+    """
+
+    score: float | None
+    auc: float
+    flips: float
+
+
+#: What each precision may change; that of f32 is rounding, that of the others the promise of the bundle.
+TOLERANCES: Mapping[str, Tolerance] = {
+    "f32": Tolerance(1e-4, 1e-5, 1e-3),
+    "bf16": Tolerance(None, 5e-4, 1e-3),
+    "int8": Tolerance(None, 5e-4, 1e-3),
+}
+
+#: What a student may lose of its teacher's AUC; its scores are its own.
+STUDENT = Tolerance(None, 1e-3, 1.0)

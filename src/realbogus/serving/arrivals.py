@@ -1,0 +1,164 @@
+"""Which files of a folder are there whole: a camera writes for seconds, a network drive for minutes."""
+
+from __future__ import annotations
+
+import gzip
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from astropy.io import fits
+
+from ..errors import InputError
+from ..images.read import find_frames
+
+__all__ = ["Arrivals", "bytes_missing"]
+
+
+def bytes_missing(path: Path) -> int:
+    """Return how many bytes of a FITS file have not been written yet, as far as its headers tell.
+
+    Headers of plain FITS files say how long each part is. A gzipped file is unpacked to see whether it ends.
+
+    Parameters
+    ----------
+    path : Path
+        The file; one that has no whole header yet lacks at least a block of 2880 bytes.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "a.fits")
+    ...     fits.writeto(path, np.zeros((100, 100), "int16"))
+    ...     whole = bytes_missing(path)
+    ...     _ = path.write_bytes(path.read_bytes()[:9000])
+    ...     whole, bytes_missing(path)
+    (0, 14040)
+    """
+    if path.name.lower().endswith(".gz"):
+        return 0 if _unpacks(path) else 1
+    size, place = path.stat().st_size, 0
+    with path.open("rb") as stream:
+        if stream.read(6) not in (b"", b"SIMPLE"):
+            return 0  # no FITS file, and waiting makes none of it
+        while place < size or not place:
+            stream.seek(place)
+            try:
+                header = fits.Header.fromfile(stream, endcard=True, padding=True)
+            except (OSError, EOFError, ValueError):
+                # behind the last part some programs write blanks; before the first it is a header under way
+                return 0 if place else 2880
+            place = stream.tell() + _data_bytes(header)
+    return max(place - size, 0)
+
+
+def _unpacks(path: Path) -> bool:
+    try:
+        with gzip.open(path) as stream:
+            while stream.read(2**22):
+                pass
+    except EOFError:
+        return False
+    except (OSError, zlib.error):  # damaged, not under way: reading it says so
+        return True
+    return True
+
+
+def _data_bytes(header: fits.Header) -> int:
+    """Return the bytes of a part behind its header (FITS standard 4.0, equation 2), padded to blocks."""
+    axes = [int(header.get(f"NAXIS{k + 1}", 0)) for k in range(int(header.get("NAXIS", 0)))]
+    if not axes:
+        return 0
+    count = 1
+    for axis in axes[1:] if axes[0] == 0 and header.get("GROUPS") else axes:
+        count *= axis
+    count = int(header.get("GCOUNT", 1)) * (int(header.get("PCOUNT", 0)) + count)
+    return -(-(abs(int(header.get("BITPIX", 8))) // 8 * count) // 2880) * 2880
+
+
+@dataclass
+class _Seen:
+    size: int
+    written: int
+    since: float
+
+
+class Arrivals:
+    """Look at a folder again and again; a file has come when it has stopped to grow and lacks nothing.
+
+    Parameters
+    ----------
+    folder : path
+        Of frames; it may be empty.
+    settle_s : float
+        How long a file must not have changed.
+    give_up_s : float
+        After so long without a change a file that still lacks bytes is handed out as it is: reading it gives the
+        reason why it cannot be used.
+    clock : callable
+        Seconds.
+
+    Raises
+    ------
+    InputError
+        No such folder, or times that cannot be.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     now = [0.0]
+    ...     arrivals = Arrivals(folder, settle_s=2, clock=lambda: now[0])
+    ...     fits.writeto(f"{folder}/a.fits", np.zeros((9, 9)))
+    ...     first = arrivals.look()
+    ...     now[0] = 3.0
+    ...     first, [path.name for path in arrivals.look()]
+    ([], ['a.fits'])
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        settle_s: float = 2.0,
+        give_up_s: float = 300.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise InputError(f"{folder} is no folder: give the one that the camera writes its frames to")
+        if not 0 <= settle_s <= give_up_s:
+            raise InputError(f"settle {settle_s:g} s, give up {give_up_s:g} s: give 0 or more, the first shorter")
+        self._settle_s, self._give_up_s, self._clock = settle_s, give_up_s, clock
+        self._seen: dict[str, _Seen] = {}
+
+    def look(self) -> list[Path]:
+        """Return the files that are there whole, by name; one that vanished is forgotten."""
+        now = self._clock()
+        came = []
+        for path in self._files():
+            try:
+                stat = path.stat()
+                seen = self._seen.get(path.name)
+                if seen is None or (seen.size, seen.written) != (stat.st_size, stat.st_mtime_ns):
+                    seen = self._seen[path.name] = _Seen(stat.st_size, stat.st_mtime_ns, now)
+                quiet = now - seen.since
+                if quiet >= self._settle_s and (quiet >= self._give_up_s or not bytes_missing(path)):
+                    came.append(path)
+            except OSError:
+                continue  # renamed or removed between two looks
+        return came
+
+    def waiting(self) -> list[str]:
+        """Return the names of files that were seen and are not whole yet."""
+        whole = {path.name for path in self.look()}
+        return [path.name for path in self._files() if path.name not in whole]
+
+    def _files(self) -> list[Path]:
+        try:
+            return find_frames(self.folder)
+        except InputError:
+            return []  # nothing there yet, or the drive is away for a moment

@@ -1,0 +1,1 @@
+"""`realbogus serve`: stamps come in over HTTP, scores go back."""

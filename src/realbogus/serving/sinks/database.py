@@ -1,0 +1,245 @@
+"""SQLite and PostgreSQL: a row for every candidate, written once however often it comes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import ConfigError, OutputError
+from ..batch import Failed, Scored
+from ..patience import UnavailableError
+from .sink import SINKS
+from .values import clean, columns_of
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine, MetaData
+
+__all__ = ["COLUMNS", "Database"]
+
+#: Columns of the table `candidates` that every catalogue has or may have, and their types; all others of a catalogue
+#: go into the column `extra`, as JSON. Catalogues of surveys differ by a hundred columns, and a table that grows
+#: columns in the middle of a night locks out whoever reads or writes it; both databases look into JSON.
+COLUMNS = {
+    "id": "text", "source": "text", "frame": "text", "field": "text", "night": "text", "band": "text",
+    "mjd": "number", "ra": "number", "dec": "number", "x": "number", "y": "number",
+    "snr": "number", "flux": "number", "mag": "number", "sign": "whole", "flags": "whole",
+    "noise": "number", "fwhm": "number", "usable": "truth",
+    "score": "number", "probability": "number", "real": "truth", "threshold": "number", "policy": "text",
+    "model": "text", "model_version": "text", "reason": "text",
+}  # fmt: skip
+
+_NONE = type(None)
+_KINDS: dict[str, set[type]] = {
+    "text": {str, _NONE},
+    "number": {float, int, _NONE},
+    "whole": {int, _NONE},
+    "truth": {bool, _NONE},
+}
+
+
+class Database:
+    """Tables `candidates` and `failed` of a database. A `Sink`.
+
+    A candidate is known by its `id`: one that comes again replaces its row. The rows of a batch come together or not
+    at all, and are there for good when `write` returns.
+
+    Parameters
+    ----------
+    url : str
+        As SQLAlchemy has it: `sqlite:///x.db`, `postgresql://user@host/base`.
+
+    Raises
+    ------
+    ConfigError
+        SQLAlchemy or the database's driver is not installed.
+    OutputError
+        It cannot be opened, or has a table `candidates` that is another's.
+    """
+
+    lasting = True
+
+    def __init__(self, url: str) -> None:
+        try:
+            import sqlalchemy
+        except ImportError as error:
+            raise _needs() from error
+        try:
+            where = sqlalchemy.make_url(url)
+        except sqlalchemy.exc.ArgumentError as error:
+            raise OutputError(
+                "this is no address of a database; write sqlite:///x.db or postgresql://user@host/base"
+            ) from error
+        if where.drivername in ("postgres", "postgresql"):
+            where = where.set(drivername="postgresql+psycopg")
+        self.name = where.render_as_string(hide_password=True)
+        try:
+            self._engine = _engine(where)
+        except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
+            raise _needs() from error
+        tables = _tables()
+        try:
+            with self._asking():
+                _create(self._engine, tables)
+        except UnavailableError as error:
+            self._engine.dispose()
+            raise OutputError(f"{error}; is it there, and may you write to it?") from error
+        self._candidates = _upsert(self._engine, tables, "candidates", ("id",))
+        self._failed = _upsert(self._engine, tables, "failed", ("place", "id"))
+        self._positional = self._engine.dialect.positional
+
+    def write(self, scored: Scored) -> None:
+        """Insert rows, or replace those that are there.
+
+        Raises
+        ------
+        UnavailableError
+            The database is away, busy or full.
+        OutputError
+            It refuses them.
+        """
+        columns = columns_of(scored.rows)
+        count = len(scored)
+        values = {name: _typed(columns.pop(name, None), kind, name, columns, count) for name, kind in COLUMNS.items()}
+        values["id"] = [_text(name) for name in values["id"]]
+        values["extra"] = _as_json(columns, count)
+        # in the order of their ids: several writers then never wait for each other in a ring
+        order = sorted(range(count), key=values["id"].__getitem__)
+        self._run(self._candidates, [tuple(column[row] for column in values.values()) for row in order], (*values,))
+
+    def refuse(self, failed: Sequence[Failed]) -> None:
+        """List what gave no candidate; the same once more changes nothing."""
+        rows = sorted((_text(entry.where), _text(entry.id), _text(entry.reason)) for entry in failed)
+        self._run(self._failed, rows, ("place", "id", "reason"))
+
+    def close(self, *, whole: bool = True) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def _run(self, statement: str, rows: Sequence[tuple[Any, ...]], names: tuple[str, ...]) -> None:
+        given: Any = list(rows) if self._positional else [dict(zip(names, row, strict=True)) for row in rows]
+        with self._asking(), self._engine.begin() as connection:
+            # past SQLAlchemy's own handling of each value, which takes longer than SQLite itself
+            connection.exec_driver_sql(statement, given)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Tell a database that is away from one that refuses."""
+        from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+
+        try:
+            yield
+        except DBAPIError as error:
+            said = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
+            if error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError)):
+                raise UnavailableError(f"{self.name} does not answer as it should ({said})") from error
+            raise OutputError(f"{self.name} refuses the rows ({said})") from error
+        except SQLAlchemyError as error:
+            raise UnavailableError(f"{self.name} does not answer as it should ({error})") from error
+
+
+def _needs() -> ConfigError:
+    return ConfigError('databases are written with SQLAlchemy and psycopg: pip install "realbogus[database]"')
+
+
+def _engine(url: Any) -> Engine:
+    from sqlalchemy import create_engine, event
+
+    if url.get_backend_name() != "sqlite":
+        # a connection that the server has closed meanwhile is noticed before it is used
+        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    if url.database and url.database != ":memory:":
+        try:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot write {url.database}: {error}; choose a place you may write") from error
+    engine = create_engine(url, connect_args={"timeout": 10})
+
+    @event.listens_for(engine, "connect")
+    def _settings(connection: Any, _: Any) -> None:
+        cursor = connection.cursor()
+        # readers go on while rows are written, and what was committed survives a power cut
+        for setting in ("journal_mode = WAL", "synchronous = FULL"):
+            cursor.execute(f"PRAGMA {setting}")
+        cursor.close()
+
+    return engine
+
+
+def _tables() -> MetaData:
+    import sqlalchemy as sql
+    from sqlalchemy.dialects.postgresql import JSONB
+
+    kinds: dict[str, Any] = {"text": sql.Text, "number": sql.Double, "whole": sql.BigInteger, "truth": sql.Boolean}
+    tables = sql.MetaData()
+    columns = [sql.Column(name, kinds[kind], primary_key=name == "id") for name, kind in COLUMNS.items()]
+    extra = sql.Column("extra", sql.JSON().with_variant(JSONB(), "postgresql"))
+    sql.Table("candidates", tables, *columns, extra)
+    place, name = (sql.Column(word, sql.Text, primary_key=True) for word in ("place", "id"))
+    sql.Table("failed", tables, place, name, sql.Column("reason", sql.Text))
+    return tables
+
+
+def _create(engine: Engine, tables: MetaData) -> None:
+    """Make the tables where they are not there, and look whether those that are there are ours."""
+    from sqlalchemy import inspect
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    try:
+        tables.create_all(engine)
+    except (IntegrityError, ProgrammingError):  # another process made them between the look and the making
+        tables.create_all(engine)
+    look = inspect(engine)
+    for table in tables.sorted_tables:
+        there = {column["name"] for column in look.get_columns(table.name)}
+        absent = sorted({column.name for column in table.columns} - there)
+        if absent:
+            raise OutputError(
+                f"{engine.url.render_as_string()} has a table {table.name} without {', '.join(absent)}: it is of "
+                "another version or another program; choose another database"
+            )
+
+
+def _upsert(engine: Engine, tables: MetaData, name: str, key: tuple[str, ...]) -> str:
+    """Return the statement in the database's own words."""
+    from sqlalchemy.dialects import postgresql, sqlite
+
+    table = tables.tables[name]
+    insert: Any = (postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert)(table)
+    others = {column.name: insert.excluded[column.name] for column in table.columns if column.name not in key}
+    statement = insert.on_conflict_do_update(index_elements=list(key), set_=others)
+    return str(statement.compile(dialect=engine.dialect))
+
+
+def _typed(values: list[Any] | None, kind: str, name: str, others: dict[str, list[Any]], count: int) -> list[Any]:
+    """Return a column that fits its type; one that does not goes with the others."""
+    if values is None:
+        return [None] * count
+    if not set(map(type, values)) <= _KINDS[kind]:
+        others[name] = values
+        return [None] * count
+    return [None if value is None else _text(value) for value in values] if kind == "text" else values
+
+
+def _text(value: str) -> str:
+    """Return text without NUL, which PostgreSQL does not take and SQLite's tools stop at; its picture stands for it."""
+    return value.replace("\0", "\N{SYMBOL FOR NULL}") if "\0" in value else value
+
+
+def _as_json(columns: dict[str, list[Any]], count: int) -> list[str]:
+    if not columns:
+        return ["{}"] * count
+    names = [_text(clean(name)) for name in columns]
+    dumps = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
+    return [
+        _text(dumps({name: value for name, value in zip(names, row, strict=True) if value is not None})).replace(
+            "\\u0000", "\N{SYMBOL FOR NULL}"
+        )
+        for row in zip(*columns.values(), strict=True)
+    ]
+
+
+for _name in ("sqlite", "postgresql", "postgres"):
+    SINKS.register(_name)(Database)

@@ -1,0 +1,209 @@
+"""Distillation: one small student learns the soft scores of a model or an ensemble (Hinton et al. 2015).
+
+What the teacher says of a stamp tells more than its label: how sure it is, and of stamps that nobody has
+labelled as well. The student is trained as any network is, with the teacher's scores in the place of labels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..classifier import Classifier
+from ..config import Config, with_overrides
+from ..errors import ConfigError
+from ..files import write_whole
+from ..model import Model
+from ..preprocess import Preprocess
+from ..scoring import score_rows
+from ..stamps import StampSet
+from .planes import chosen_rows, fingerprint, labelled_rows
+from .recipe import check_recipe
+from .train import Progress, train
+
+__all__ = ["distil", "matching_threshold", "student_config"]
+
+_SCORES_FILE = "teacher.npz"
+
+
+def student_config() -> Config:
+    """Return the student's recipe, that of `configs/student.toml`: a quarter of the compact network, one view.
+
+    Examples
+    --------
+    >>> student_config().model.architecture, student_config().training.loss
+    ('compact', 'bce')
+    """
+    return with_overrides(
+        Config(),
+        {
+            "model.name": "student",
+            "model.architecture": "compact",
+            "model.options": {"widths": [8, 16, 24, 24, 48, 48]},
+            "preprocess": {**Preprocess().to_dict(), "planes": ["psf:difference", "wide:difference"]}
+            | {"channels": ["difference"]},
+            "training.epochs": 20,
+            "training.lr": 3e-3,
+            "training.lr_min": 1e-6,
+            "training.weight_decay": 1e-2,
+            "training.schedule": "one_cycle",
+            "training.warmup": 0.2,
+            "training.loss": "bce",
+            "training.balance": "balanced",
+            "training.augment": ["symmetry"],
+            "training.augment_probability": 1.0,
+            "training.fwhm_jitter": 0.06,
+            "training.noise_jitter": 0.1,
+            "training.variants": 3,
+            "training.ema": 0.995,
+            "training.gradient_clip": 5.0,
+        },
+    )
+
+
+def distil(
+    teacher: Classifier,
+    stamps: StampSet,
+    config: Config,
+    *,
+    rows: ArrayLike | None = None,
+    valid_rows: ArrayLike | None = None,
+    labels: float = 0.0,
+    out: Path | str | None = None,
+    resume: bool = True,
+    scoring: Callable[[int, int], None] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Model:
+    """Train a student.
+
+    Parameters
+    ----------
+    teacher : Classifier
+        Any; it scores every stamp once.
+    stamps : StampSet
+        Stamps with the channels that both need; those without a label teach as well.
+    config : Config
+        The student's recipe, as `student_config()`.
+    rows, valid_rows : array_like of int or bool, optional
+        Rows to learn from (all where absent) and labelled rows to validate against.
+    labels : float
+        Share of the label in the target of a labelled stamp, 0 to 1; the teacher's score has the rest.
+    out : path, optional
+        Folder for the model, as `train` has it, and the teacher's scores.
+    resume : bool
+        Go on from what `out` holds.
+    scoring, progress : callable, optional
+        Called with (stamps scored, of), and as `train` does.
+
+    Returns
+    -------
+    Model
+        Its threshold is where its verdicts agree best with the teacher's at the teacher's threshold.
+
+    Raises
+    ------
+    ConfigError, UnknownNameError
+        A share outside 0 to 1, a recipe that cannot be trained, or `out` holds another run.
+    InputError, ModelError, OutputError
+        As `train` raises them.
+    """
+    if not 0 <= labels <= 1:
+        raise ConfigError(f"labels {labels:g}: the share of the label in a target lies in 0 to 1")
+    check_recipe(config)  # before the teacher works for minutes
+    chosen = chosen_rows(rows, len(stamps), "training")
+    learnt = chosen[stamps.usable[chosen]]
+    checked = None if valid_rows is None else labelled_rows(stamps, valid_rows, "validation")
+    every = np.unique(learnt if checked is None else np.concatenate([learnt, checked]))
+    scores = np.zeros(len(stamps), dtype=np.float32)
+    scores[every] = _teacher_scores(teacher, stamps, every, Path(out) if out and resume else None, scoring)
+    known = np.isin(stamps.labels, (0, 1))
+    verdicts = scores >= teacher.card.threshold
+    catalogue = stamps.catalogue.copy()
+    catalogue["label"] = np.where(known, stamps.labels, verdicts.astype(np.int64))
+    targets = np.where(known, (1 - labels) * scores + labels * (stamps.labels == 1), scores).astype(np.float32)
+    taught = StampSet(stamps.pixels, catalogue, stamps.channels, stamps.provenance)
+    model = train(
+        taught, config,
+        rows=learnt, valid_rows=checked, targets=targets, out=out, resume=resume, progress=progress,
+    )  # fmt: skip
+    if out is not None and not resume:  # `train` has cleared the folder
+        _keep(Path(out), _key(teacher, stamps, every), scores[every])
+    seen = every if checked is None else np.unique(checked)
+    threshold = matching_threshold(score_rows(model, taught, seen), verdicts[seen], teacher.card.threshold)
+    facts = {
+        "teacher": f"{teacher.card.name} {teacher.card.version}",
+        "labels": labels,
+        "stamps": len(learnt),
+        "unlabelled": int((~known[learnt]).sum()),
+    }
+    card = replace(model.card, threshold=threshold, metrics={**model.card.metrics, "distilled": facts})
+    model = model.with_card(card)
+    if out is not None:
+        model.save(out)
+    return model
+
+
+def matching_threshold(scores: ArrayLike, verdicts: ArrayLike, fallback: float) -> float:
+    """Return the threshold on scores that repeats most verdicts; halfway between two scores, the highest of equals.
+
+    Parameters
+    ----------
+    scores : array_like, shape (N,)
+        The student's.
+    verdicts : array_like of bool, shape (N,)
+        The teacher's.
+    fallback : float
+        Returned where all verdicts are the same, or there are none.
+
+    Examples
+    --------
+    >>> matching_threshold([0.1, 0.2, 0.4, 0.9], [False, False, True, True], 0.5)
+    0.3
+    """
+    values, real = np.asarray(scores, dtype=np.float64), np.asarray(verdicts, dtype=bool)
+    if not 0 < real.sum() < len(real):
+        return fallback
+    order = np.argsort(-values, kind="stable")
+    values, real = values[order], real[order]
+    right = np.cumsum(np.where(real, 1, -1))  # verdicts repeated where the first k are called real, but for a constant
+    cuts = np.flatnonzero(np.append(np.diff(values) < 0, False))  # not between equal scores
+    if not len(cuts):
+        return fallback
+    best = cuts[np.argmax(right[cuts])]
+    return float(round((values[best] + values[best + 1]) / 2, 12))
+
+
+def _teacher_scores(
+    teacher: Classifier,
+    stamps: StampSet,
+    rows: NDArray[np.int64],
+    folder: Path | None,
+    scoring: Callable[[int, int], None] | None,
+) -> NDArray[np.float32]:
+    """Score once: what a run that was cut off goes on with must be the same to the last bit."""
+    key = _key(teacher, stamps, rows)
+    if folder is not None and (folder / _SCORES_FILE).is_file():
+        try:
+            with np.load(folder / _SCORES_FILE, allow_pickle=False) as kept:
+                if str(kept["key"]) == key and len(kept["scores"]) == len(rows):
+                    return np.asarray(kept["scores"], dtype=np.float32)
+        except (OSError, ValueError, KeyError):
+            pass  # damaged: scored again
+    scores = score_rows(teacher, stamps, rows, scoring)
+    if folder is not None:
+        _keep(folder, key, scores)
+    return scores
+
+
+def _keep(folder: Path, key: str, scores: NDArray[np.float32]) -> None:
+    write_whole(folder / _SCORES_FILE, lambda part: np.savez(part, key=np.array(key), scores=scores))
+
+
+def _key(teacher: Classifier, stamps: StampSet, rows: NDArray[np.int64]) -> str:
+    data = fingerprint(stamps, rows, np.ones(len(stamps), dtype=np.float32))["sha256"]
+    return hashlib.sha256(f"{teacher.card.to_json()}{data}".encode()).hexdigest()

@@ -1,0 +1,231 @@
+"""Topics: what is read, what cannot be read, what is sent on; with a real broker."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from kafka_server import KafkaServer
+
+from realbogus.adapters.packets import UnusableError
+from realbogus.classifier import Card
+from realbogus.errors import ConfigError, InputError
+from realbogus.serving.batch import Batch
+from realbogus.serving.loop import score
+from realbogus.serving.patience import UnavailableError
+from realbogus.serving.schema_registry import Schemas
+from realbogus.serving.scorer import Scorer
+from realbogus.serving.sinks import open_sink
+from realbogus.serving.sinks.dead_letters import DeadLetters
+from realbogus.serving.sources.kafka import KafkaAddress, KafkaSource
+
+pytest.importorskip("confluent_kafka", reason='Kafka needs confluent-kafka: pip install "realbogus[stream]"')
+fastavro = pytest.importorskip("fastavro", reason='alerts are Avro: pip install "realbogus[stream]"')
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGE = ["null", "bytes"]
+SCHEMA = {
+    "type": "record", "name": "alert", "namespace": "test",
+    "fields": [
+        {"name": "diaSource", "type": {"type": "record", "name": "diaSource", "fields": [
+            {"name": "diaSourceId", "type": "long"},
+            {"name": "ra", "type": "double"}, {"name": "dec", "type": "double"},
+        ]}},
+        *({"name": f"cutout{name}", "type": IMAGE} for name in ("Difference", "Science", "Template")),
+    ],
+}  # fmt: skip
+
+
+class Bright:
+    """A classifier that needs no network."""
+
+    card = Card(name="bright", architecture="none", threshold=0.5)
+
+    def predict(self, pixels: Any, *, noise: Any = None, fwhm: Any = None) -> Any:
+        return np.clip(np.asarray(pixels)[:, 0, 32, 32] / 100, 0, 1).astype(np.float32)
+
+
+def alert(number: int, peak: float = 90.0) -> dict[str, Any]:
+    """A small alert of Rubin's kind."""
+    from astropy.io import fits
+
+    y, x = np.mgrid[-15:16, -15:16]
+    pixels = peak * np.exp(-(x**2 + y**2) / 6) + np.random.default_rng(number).normal(0, 1, (31, 31))
+    stream = io.BytesIO()
+    fits.PrimaryHDU(pixels.astype("f4")).writeto(stream)
+    cutouts = {f"cutout{name}": stream.getvalue() for name in ("Difference", "Science", "Template")}
+    return {"diaSource": {"diaSourceId": number, "ra": 10.0, "dec": 20.0}, **cutouts}
+
+
+def container(record: dict[str, Any]) -> bytes:
+    stream = io.BytesIO()
+    fastavro.writer(stream, SCHEMA, [record])
+    return stream.getvalue()
+
+
+def bare(record: dict[str, Any]) -> bytes:
+    stream = io.BytesIO()
+    fastavro.schemaless_writer(stream, fastavro.parse_schema(SCHEMA), record)
+    return stream.getvalue()
+
+
+@pytest.fixture
+def registry() -> Iterator[str]:
+    """A schema registry that knows schema 7, and answers 500 for schema 9."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            number = self.path.rpartition("/")[2]
+            status = {"7": 200, "9": 500}.get(number, 404)
+            self.send_response(status)
+            self.end_headers()
+            if status == 200:
+                self.wfile.write(json.dumps({"schema": json.dumps(SCHEMA)}).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def send(kafka: KafkaServer, topic: str, values: list[bytes]) -> None:
+    from confluent_kafka import Producer
+
+    producer = Producer({"bootstrap.servers": kafka.address, "log_level": 0})
+    for value in values:
+        producer.produce(topic, value)
+    assert producer.flush(30) == 0
+
+
+def receive(kafka: KafkaServer, topic: str, count: int) -> list[Any]:
+    from confluent_kafka import Consumer
+
+    consumer = Consumer({"bootstrap.servers": kafka.address, "group.id": "test", "auto.offset.reset": "earliest"})
+    consumer.subscribe([topic])
+    found: list[Any] = []
+    for _ in range(200):
+        found += [message for message in consumer.consume(count, 0.2) if message.error() is None]
+        if len(found) >= count:
+            break
+    consumer.close()
+    return found
+
+
+def test_addresses() -> None:
+    assert KafkaAddress.of("kafka://a:1,b:2/t") == KafkaAddress("a:1,b:2", "t")
+    for wrong in ("http://a/t", "kafka://a", "kafka:///t", "kafka://a/t/u"):
+        with pytest.raises(ConfigError, match="no Kafka topic"):
+            KafkaAddress.of(wrong)
+
+
+def test_schemas_come_from_the_registry_and_are_kept(registry: str, tmp_path: Path) -> None:
+    schemas = Schemas(registry=registry)
+    assert schemas(7) is schemas(7) and schemas(7).packet.kind == "rubin"
+    for _ in range(2):
+        with pytest.raises(UnusableError, match="no schema 8"):
+            schemas(8)
+    with pytest.raises(UnavailableError, match="500"):
+        schemas(9)
+    with pytest.raises(UnavailableError, match="does not answer"):
+        Schemas(registry="http://127.0.0.1:9")(7)
+    with pytest.raises(ConfigError, match="registry 'file:///etc'"):
+        Schemas(registry="file:///etc")
+    (tmp_path / "a.avsc").write_text("{")
+    with pytest.raises(InputError, match="cannot be read as an Avro schema"):
+        Schemas(tmp_path / "a.avsc")
+
+
+def test_a_topic_is_read_in_every_wire_format(kafka: KafkaServer, registry: str, tmp_path: Path) -> None:
+    file = tmp_path / "alert.avsc"
+    file.write_text(json.dumps(SCHEMA))
+    wire = b"\0" + (7).to_bytes(4, "big") + bare(alert(2))
+    unknown = b"\0" + (8).to_bytes(4, "big") + bare(alert(3))
+    poison = [b"", b"poison", container(alert(4))[:900], unknown]
+    send(kafka, "formats", [container(alert(1)), wire, bare(alert(5, 20.0)), *poison])
+    source = KafkaSource(
+        f"kafka://{kafka.address}/formats", "one", schemas=Schemas(file, registry), idle_s=2.0, packets=True
+    )
+    base = open_sink(f"sqlite:///{tmp_path / 'base.db'}")
+    topic = open_sink(f"kafka://{kafka.address}/scored")
+    tally = score(source, Scorer(Bright()), [base, topic, DeadLetters(f"kafka://{kafka.address}/formats.dead")])
+    assert (tally.rows, tally.failed, tally.real) == (3, 4, 2)
+    sent = {message.key().decode(): message for message in receive(kafka, "scored", 3)}
+    assert set(sent) == {"1", "2", "5"}
+    record = next(fastavro.reader(io.BytesIO(sent["5"].value())))
+    assert record["diaSource"]["diaSourceId"] == 5 and record["rbmodel"] == "bright" and not record["rbreal"]
+    assert record["rb"] == pytest.approx(float(dict(sent["5"].headers())["score"]), rel=1e-4)
+    dead = receive(kafka, "formats.dead", 4)
+    assert sorted(message.value() or b"" for message in dead) == sorted(poison)
+    reasons = {(message.value() or b"")[:6]: dict(message.headers())["reason"].decode() for message in dead}
+    assert "no schema 8" in reasons[unknown[:6]] and "cut short" in reasons[b"Obj\x01\x04\x14"]
+
+
+def test_what_was_not_committed_comes_again(kafka: KafkaServer) -> None:
+    send(kafka, "again", [container(alert(number)) for number in range(5)])
+    address = f"kafka://{kafka.address}/again"
+    first = KafkaSource(address, "two", idle_s=2.0)
+    given = [batch for batch in first.batches(2, 0.1)]
+    assert sum(len(batch) for batch in given) == 5
+    first.close()  # nothing was committed
+    second = KafkaSource(address, "two", idle_s=2.0)
+    seen = []
+    for batch in second.batches(2, 0.1):
+        seen += batch.rows["id"].tolist()
+        second.commit(batch.receipt)
+    second.close()
+    assert sorted(seen) == [str(number) for number in range(5)]
+    third = KafkaSource(address, "two", idle_s=1.0)
+    assert [len(batch) for batch in third.batches(2, 0.1)] == []
+    third.close()
+
+
+def test_a_row_without_a_packet_is_sent_as_one_of_ours(kafka: KafkaServer) -> None:
+    rows = Table({"id": ["a"], "noise": [1.0], "fwhm": [2.5], "snr": [7.5], "seeing": [2.0]})
+    pixels = np.random.default_rng(0).normal(size=(1, 1, 64, 64)).astype("f4")
+    sink = open_sink(f"kafka://{kafka.address}/ours")
+    sink.write(Scorer(Bright())(Batch(rows, pixels)))
+    sink.close()
+    record = next(fastavro.reader(io.BytesIO(receive(kafka, "ours", 1)[0].value())))
+    np.testing.assert_array_equal(np.frombuffer(record["pixels"], "<f4").reshape(1, 64, 64), pixels[0])
+    assert record["snr"] == 7.5 and json.loads(record["extra"])["seeing"] == 2.0
+
+
+def test_settings_that_are_none_are_refused() -> None:
+    with pytest.raises(ConfigError, match="does not take these settings"):
+        KafkaSource("kafka://127.0.0.1:9/t", "g", settings={"no.such.setting": "1"})
+    with pytest.raises(InputError, match="idle 0 s"):
+        KafkaSource("kafka://127.0.0.1:9/t", "g", idle_s=0)
+
+
+def test_a_stream_loses_nothing(kafka: KafkaServer, postgres: Any, shared_data: Path) -> None:
+    """Real packets, a consumer killed, the broker restarted, the database stopped, poison."""
+    alerts = shared_data / "ztf_alerts" / "packets"
+    words = [sys.executable, str(ROOT / "benchmarks" / "stream.py"), "--alerts", str(alerts), "--packets", "20"]
+    words += ["--times", "10", "--consumers", "2", "--away", "4", "--patience", "400"]
+    run = subprocess.run(
+        words,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        timeout=550,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-2000:]
+    assert "0 lost, 0 twice" in run.stdout

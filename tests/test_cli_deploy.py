@@ -1,0 +1,126 @@
+"""The verbs that bring a model into use, as a user meets them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from realbogus.cli import deploy, main
+from realbogus.errors import ParityError
+from realbogus.runtimes import load_classifier
+from realbogus.runtimes.certificate import Certificate
+from realbogus.stamps import StampSet
+
+pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
+
+RECIPE = Path(__file__).parents[1] / "configs" / "quick.toml"
+TINY = ["model.options={widths = [4, 8, 8, 8]}", "training.threads=1", "training.tensorboard=false"]
+TINY += ["training.batch_size=64", "training.variants=1", "training.epochs=4", "split.by=stamp"]
+
+
+def run(*words: object) -> None:
+    assert main([str(word) for word in words]) == 0
+
+
+@pytest.fixture
+def fails(capsys):
+    def check(*words: object) -> str:
+        capsys.readouterr()
+        assert main([str(word) for word in words]) == 1
+        said = capsys.readouterr().err
+        assert "Traceback" not in said
+        return said
+
+    return check
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, toy_stamps: StampSet) -> Path:
+    folder = tmp_path_factory.mktemp("deploy")
+    catalogue = toy_stamps.catalogue.copy()
+    catalogue["label"][:20] = -2
+    StampSet(toy_stamps.pixels, catalogue).save(folder / "stamps")
+    run("train", folder / "stamps", "-o", folder / "model", "--recipe", RECIPE, "--set", *TINY,
+        "model.views=1", "split.allow_leakage=true")  # fmt: skip
+    return folder
+
+
+def test_from_a_model_to_scores_of_its_bundle(home, tmp_path, capsys):
+    stamps = home / "stamps"
+    run("export", home / "model", "-o", tmp_path / "b", "--runtime", "openvino", "--held-out", stamps)
+    said = capsys.readouterr().out
+    assert "verdicts that flip" in said and "220 held-out stamps" in said and f"written: {tmp_path / 'b'}" in said
+    for source, name in ((home / "model", "a.csv"), (tmp_path / "b", "b.csv")):
+        run("score", stamps, "-o", tmp_path / name, "--model", source)
+    one, other = (Table.read(tmp_path / name)["score"] for name in ("a.csv", "b.csv"))
+    np.testing.assert_allclose(other, one, atol=1e-5)
+    run("bench", tmp_path / "b", "--threads", 1, "--batches", 4, "--seconds-each", 0.02, "--rounds", 1, "--starts", 1,
+        "--alone", "-o", tmp_path / "bench.json", "--alerts", 1e6, "--seconds", 100)  # fmt: skip
+    said = capsys.readouterr().out
+    assert "1e+06 alerts in 100 s:" in said and "from a fresh process to the first score" in said
+    found = json.loads((tmp_path / "bench.json").read_text())
+    assert found["speeds"][0]["runtime"] == "openvino f32" and found["workers"][0]["workers"] >= 1
+
+
+def test_a_parity_error_leaves_nothing(home, tmp_path, fails, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise ParityError("toy in f32 does not reproduce its model")
+
+    monkeypatch.setattr(Certificate, "check", refuse)
+    words = ["export", home / "model", "-o", tmp_path / "b", "--precision", "f32", "--held-out", home / "stamps"]
+    assert "does not reproduce its model" in fails(*words)
+    assert not (tmp_path / "b").exists()
+
+
+def test_stamps_are_simulated_where_none_are_given(home, tmp_path, monkeypatch, toy_stamps):
+    asked: list[tuple[int, int]] = []
+
+    def simulate(preset: str, pairs: int, *, seed: int, progress: object) -> StampSet:
+        asked.append((pairs, seed))
+        return toy_stamps
+
+    monkeypatch.setattr("realbogus.dataset.assemble.simulate_stamps", simulate)
+    monkeypatch.setattr("realbogus.runtimes.certificate.Certificate.complaints", lambda self: [])
+    pytest.importorskip("nncf", reason="the extra `openvino` is not installed")
+    run("export", home / "model", "-o", tmp_path / "b", "--precision", "int8")
+    assert len(asked) == len({seed for _, seed in asked}) == 2  # never the same for both
+    assert load_classifier(tmp_path / "b").precision == "int8"
+
+
+def test_what_export_refuses_before_any_work(home, tmp_path, fails, monkeypatch):
+    monkeypatch.setattr(deploy, "_stamps", lambda *_: pytest.fail("work was done"))
+    model = home / "model"
+    out = ["-o", tmp_path / "b"]
+    assert "belong to a bundle" in fails("export", model, *out, "--stamps", home / "stamps")
+    assert "a bundle is a folder" in fails("export", model, "-o", tmp_path / "b.onnx", "--precision", "f32")
+    assert "unknown runtime 'tensorrt': known are onnx, openvino" in fails(
+        "export", model, *out, "--runtime", "tensorrt"
+    )
+    assert "onnx bundles come in f32" in fails("export", model, *out, "--runtime", "onnx", "--precision", "int8")
+    assert "there is no model at none" in fails("export", "none", *out, "--precision", "f32")
+    assert "holds other things" in fails("export", model, "-o", model, "--precision", "f32")
+
+
+def test_what_bench_refuses(home, fails, tmp_path):
+    assert "above zero" in fails("bench", home / "model", "--alerts", 0)
+    assert "above zero" in fails("bench", home / "model", "--batches", 0)
+    assert "there is no model at none" in fails("bench", "none")
+    assert "cannot write" in fails("bench", home / "model", "-o", tmp_path)
+
+
+def test_a_student_and_its_certificate(home, tmp_path, capsys, fails):
+    sides = ["split.allow_leakage=true"]
+    run("distil", home / "model", home / "stamps", "-o", tmp_path / "s", "--set", *TINY, *sides)
+    said = capsys.readouterr().out
+    assert "student, a student of compact" in said and f"written: {tmp_path / 's'}" in said
+    made = Certificate.from_dict(json.loads((tmp_path / "s" / "certificate.json").read_text()))
+    student = load_classifier(tmp_path / "s")
+    assert made.threshold_after == student.card.threshold and 20 < made.stamps < 80
+    assert ("short of the aim" in said) == bool(made.complaints())
+    assert "share of the label" in fails(
+        "distil", home / "model", home / "stamps", "-o", tmp_path / "x", "--labels", 2, "--set", *TINY, *sides
+    )
