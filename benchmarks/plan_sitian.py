@@ -19,7 +19,8 @@ FIGURES = {
     "hours": (8.0, "in which they must be done"),
     "peak": (1.5, "busiest minutes to the mean of the night"),
     "use": (0.7, "share of a core that is planned with; the rest is for restarts and what else the machine does"),
-    "read": (22.0, "us a candidate and core: stamps from a disk; from packets give --read 1300"),
+    "read": (22.0, "us a candidate and core: stamps from a disk"),
+    "unpack": (3000.0, "us: a packet of three gzipped FITS images to a row and a stamp"),
     "prepare": (202.0, "us: preprocessing"),
     "network": (2105.0, "us: the network"),
     "driver": (41.0, "us: the driver of the engine ray, for a row"),
@@ -28,7 +29,7 @@ FIGURES = {
     "cores": (64.0, "of a machine"),
     "stamp": (49_152.0, "bytes of a candidate's stamps: three channels of 64 x 64 in float32"),
     "packet": (65_500.0, "bytes of an alert packet"),
-    "row": (600.0, "bytes of a row in PostgreSQL with its index"),
+    "row": (332.0, "bytes of a row in PostgreSQL with its index; 2826 with all fields of a ZTF packet"),
     "disk": (500.0, "MB/s that one disk reads while others write"),
     "broker": (150.0, "MB/s that one broker takes or gives, replicas counted"),
     "replicas": (3.0, "copies that Kafka keeps"),
@@ -53,6 +54,7 @@ def plan(**given: float) -> dict[str, float]:
     mean = f["alerts"] / (f["hours"] * 3600)
     rate = mean * f["peak"]
     each = (f["read"] + f["prepare"] + f["network"]) * 1e-6
+    packet = (f["unpack"] + f["prepare"] + f["network"]) * 1e-6
     workers = math.ceil(rate * each / f["use"])
     drivers = math.ceil(rate * (f["driver"] + f["sink"]) * 1e-6 / f["use"])
     machines = math.ceil((workers + drivers) / f["cores"])
@@ -68,7 +70,8 @@ def plan(**given: float) -> dict[str, float]:
         "drivers": drivers,
         "databases": math.ceil(rate / (f["database"] * f["use"])),
         "machines": machines,
-        "consumers": math.ceil(rate * (each + f["sink"] * 1e-6) / f["use"]),
+        "unpackers": math.ceil(rate * packet / f["use"]),
+        "consumers": math.ceil(rate * (packet + f["sink"] * 1e-6) / f["use"]),
         "read": rate * f["stamp"] * 1e-6,
         "disks": math.ceil(rate * f["stamp"] * 1e-6 / f["disk"]),
         "traffic": traffic,
@@ -87,9 +90,10 @@ WORDS = (
     ("mean", "candidates/s, mean", ",.0f"),
     ("rate", "candidates/s, planned", ",.0f"),
     ("busy", "cores at work", ",.1f"),
-    ("workers", "workers of one core (engine ray)", ",.0f"),
+    ("workers", "workers of one core (engine ray), from stamps", ",.0f"),
+    ("unpackers", "the same, from packets", ",.0f"),
     ("drivers", "drivers that write", ",.0f"),
-    ("machines", "machines for both", ",.0f"),
+    ("machines", "machines for both, from stamps", ",.0f"),
     ("databases", "PostgreSQL servers", ",.0f"),
     ("consumers", "or consumers of one core (`realbogus stream`); the topic's partitions at least", ",.0f"),
     ("read", "stamps read, MB/s", ",.0f"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from .errors import ConfigError
 
 __all__ = ["connected"]
+
+_KNOCK_S = 10.0
 
 
 @contextmanager
@@ -48,8 +51,16 @@ def _start(ray: Any, processes: int | None) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
     try:
         if address:
+            _knock(address)
             ray.init(address=address, **quiet)
         else:
             ray.init(num_cpus=processes, include_dashboard=False, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(f"Ray at {address or 'this machine'} does not start: {error}") from error
+
+
+def _knock(address: str) -> None:
+    """Raise an OSError where nobody listens: Ray itself tries for minutes."""
+    host, mark, port = address.removeprefix("ray://").rpartition(":")
+    if mark and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
