@@ -282,7 +282,7 @@ def test_wrong_options_are_refused_before_any_work(night_frames, classifier, tmp
     with pytest.raises(InputError, match="no file"):
         night(night_frames, tmp_path / "o", model=classifier, reference="nothing.fits")
     (tmp_path / "c.csv").write_text("star,mag\na,1\n")
-    with pytest.raises(InputError, match="no coordinates"):
+    with pytest.raises(InputError, match="expected `ra` and `dec`"):
         night(night_frames, tmp_path / "o", model=classifier, known=tmp_path / "c.csv")
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="choose another output"):
