@@ -10,6 +10,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "realbogus"
 sys.path.insert(0, str(ROOT / "src"))
 
+import fastapi  # noqa: E402, F401  (autodoc imports with TYPE_CHECKING set, and then it fails)
+
 from realbogus import __version__  # noqa: E402  (the path must be set first)
 
 project = "realbogus"

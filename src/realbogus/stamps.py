@@ -104,7 +104,7 @@ class StampSet:
 
     @property
     def usable(self) -> NDArray[np.bool_]:
-        """Whether a stamp may be scored, shape (N,): all may where the catalogue has no column `usable`."""
+        """Which stamps may be scored; all may where the catalogue has no column `usable`."""
         if "usable" not in self.catalogue.colnames:
             return np.ones(len(self), dtype=bool)
         return np.ma.filled(np.ma.asarray(self.catalogue["usable"]), False).astype(bool)

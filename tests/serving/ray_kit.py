@@ -27,7 +27,7 @@ class Mean:
 
 
 class Slow(Mean):
-    pause_s = 0.15
+    pause_s = 0.5
 
 
 class Deadly(Mean):

@@ -21,7 +21,7 @@ from .values import rows_of
 
 __all__ = ["TOKEN", "Webhook"]
 
-#: Environment variable with a token for the receiver, sent as `Authorization: Bearer`.
+#: Environment variable with a bearer token for the receiver.
 TOKEN = "REALBOGUS_WEBHOOK_TOKEN"
 #: Answers that say that it may go well later.
 _LATER = frozenset({408, 425, 429, 500, 502, 503, 504})

@@ -15,7 +15,7 @@ from ...adapters.reading import read_packets
 from ..packets import Original, originals, originals_of
 from .listing import ARCHIVES, LARGEST, files_of, members_of
 
-__all__ = ["Found", "Member", "PacketPiece", "Piece", "Refusal", "groups_of", "pieces_of"]
+__all__ = ["Found", "Member", "PacketPiece", "Piece", "RefusedPiece", "groups_of", "pieces_of"]
 
 #: Bytes of a container that is cut between its blocks.
 LARGE = 8 * 2**20
@@ -79,7 +79,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RefusedPiece:
     """Something that is not read, and why."""
 
     name: str
@@ -92,7 +92,7 @@ class Refusal:
         yield Found(Unusable(self.name, -1, self.cause, self.reason))
 
 
-Piece = PacketPiece | Member | Refusal
+Piece = PacketPiece | Member | RefusedPiece
 
 
 def pieces_of(path: Path, size: int) -> Iterator[Piece]:
@@ -107,7 +107,7 @@ def pieces_of(path: Path, size: int) -> Iterator[Piece]:
     """
     for file, name, refused in files_of(path):
         if refused:
-            yield Refusal(name, "refused", refused)
+            yield RefusedPiece(name, "refused", refused)
         elif file.name.lower().endswith(ARCHIVES):
             yield from _members(file, name)
         else:
@@ -119,7 +119,7 @@ def groups_of(pieces: Iterator[Piece], size: int) -> Iterator[tuple[Piece, ...]]
 
     Examples
     --------
-    >>> [len(group) for group in groups_of((Refusal(str(k), "empty", "") for k in range(7)), 3)]
+    >>> [len(group) for group in groups_of((RefusedPiece(str(k), "empty", "") for k in range(7)), 3)]
     [3, 3, 1]
     """
     group: list[Piece] = []
@@ -168,12 +168,12 @@ def _members(path: Path, name: str) -> Iterator[Piece]:
         for member, data in members_of(path):
             inside = f"{name}/{member}"
             if data is None:
-                yield Refusal(inside, "refused", f"more than {LARGEST} bytes in one file of an archive")
+                yield RefusedPiece(inside, "refused", f"more than {LARGEST} bytes in one file of an archive")
             else:
                 yield Member(inside, data)
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, ValueError, RuntimeError) as error:
         # zlib.error, lzma.LZMAError are no children of OSError, but tarfile and zipfile hand them on as theirs
-        yield Refusal(name, "damaged", f"the archive cannot be read on: {error}")
+        yield RefusedPiece(name, "damaged", f"the archive cannot be read on: {error}")
 
 
 def _with_originals(
