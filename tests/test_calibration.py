@@ -12,7 +12,8 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from realbogus import metrics
-from realbogus.calibration import METHODS, Calibration, fit_calibration
+from realbogus.calibration import Calibration, fit_calibration
+from realbogus.calibration_methods import METHODS
 from realbogus.errors import InputError, ModelError, UnknownNameError
 
 GRID = np.linspace(0, 1, 501)

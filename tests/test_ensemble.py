@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from realbogus.calibration import fit_calibration
 from realbogus.classifier import CARD_VERSION, Card, Classifier
-from realbogus.ensemble import Ensemble, is_ensemble, member_path
+from realbogus.ensemble import Ensemble, is_ensemble
+from realbogus.ensemble_files import member_path
 from realbogus.errors import InputError, ModelError, OutputError, ParityError
 from realbogus.model import Model
 from realbogus.preprocess import Preprocess

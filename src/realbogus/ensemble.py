@@ -6,26 +6,25 @@ On disk it is a folder, `card.json` and the members under `members/`: a folder f
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .calibration import Calibration
 from .classifier import Card, Classifier
+from .ensemble_files import CARD, card_of, inside, places
 from .errors import InputError, ModelError, OutputError
 from .files import write_text
-from .scoring import channel_indices, per_stamp
+from .scoring import channel_indices, per_stamp, stamps_for
 
-__all__ = ["ENSEMBLE", "Ensemble", "is_ensemble", "member_path", "open_folder"]
+__all__ = ["ENSEMBLE", "Ensemble", "is_ensemble", "member_calibration", "open_folder"]
 
 #: What stands in an ensemble's card for the architecture.
 ENSEMBLE = "ensemble"
-_CARD = "card.json"
 _BATCH = 4096
 
 
@@ -65,7 +64,7 @@ class Ensemble:
         self._card = card
         self._calibrations: list[Calibration | None] = [None] * len(members)
         if card.architecture_options.get("calibrated", False):
-            self._calibrations = [_calibration(member.card) for member in members]
+            self._calibrations = [member_calibration(member.card) for member in members]
         try:
             self._channels = [channel_indices(card.channels, member.card.channels) for member in members]
         except InputError as error:
@@ -104,7 +103,7 @@ class Ensemble:
         card = Card(
             name=name,
             architecture=ENSEMBLE,
-            architecture_options={"members": _places(members), "calibrated": calibrated},
+            architecture_options={"members": places(members), "calibrated": calibrated},
             preprocess=takes,
             threshold=threshold,
             data={"members": [dict(card.data) for card in cards]},
@@ -139,12 +138,7 @@ class Ensemble:
         InputError
             The stamps do not fit the card, or hold non-finite pixels.
         """
-        stamps = np.asanyarray(pixels)
-        if stamps.ndim != 4 or stamps.shape[1] != len(self._card.channels):
-            raise InputError(
-                f"stamps have shape {stamps.shape}, expected (N, {len(self._card.channels)}, S, S) "
-                f"for the channels {self._card.channels}"
-            )
+        stamps = stamps_for(self._card, pixels)
         sigma, size = per_stamp("noise", noise, len(stamps)), per_stamp("fwhm", fwhm, len(stamps))
         scores = np.empty(len(stamps), dtype=np.float32)
         for start in range(0, len(stamps), _BATCH):  # stamps may lie on disk: a part at a time in memory
@@ -174,17 +168,17 @@ class Ensemble:
         card = replace(
             self._card,
             architecture=ENSEMBLE,
-            architecture_options={**self._card.architecture_options, "members": _places(self._members)},
+            architecture_options={**self._card.architecture_options, "members": places(self._members)},
         )
         try:
             (folder / "members").mkdir(parents=True, exist_ok=True)
-            (folder / _CARD).unlink(missing_ok=True)
+            (folder / CARD).unlink(missing_ok=True)
             for member, place in zip(self._members, card.architecture_options["members"], strict=True):
                 save = getattr(member, "save", None)
                 if save is None:
                     raise ModelError(f"the member {member.card.name!r} is a {type(member).__name__}, which has no save")
                 save(folder / place)
-            write_text(folder / _CARD, card.to_json() + "\n")
+            write_text(folder / CARD, card.to_json() + "\n")
         except OSError as error:
             raise OutputError(f"cannot write the ensemble {folder}: {error}; choose a folder you may write") from error
         return folder
@@ -210,7 +204,7 @@ class Ensemble:
             The folder or a member is missing, damaged, of another version or outside the folder.
         """
         folder = Path(folder)
-        card = _card_of(folder)
+        card = card_of(folder)
         if card.architecture != ENSEMBLE:
             raise ModelError(f"{folder} holds one model ({card.architecture}), no ensemble: open it with Model.load")
         names = card.architecture_options.get("members")
@@ -223,7 +217,7 @@ class Ensemble:
             )
         members = []
         for name in names:
-            path = _inside(folder, name)
+            path = inside(folder, name)
             if path.is_dir():
                 members.append(open_folder(path, device=device, open_file=open_file))
             elif open_file is not None:
@@ -263,19 +257,7 @@ def is_ensemble(folder: Path | str) -> bool:
     ModelError
         Its card is damaged or of another version.
     """
-    return (Path(folder) / _CARD).is_file() and _card_of(Path(folder)).architecture == ENSEMBLE
-
-
-def member_path(place: int, name: str, suffix: str = "") -> Path:
-    """Where in an ensemble's folder the member of a place and name lies.
-
-    Examples
-    --------
-    >>> member_path(1, "resnet18 (paper)", ".onnx").as_posix()
-    'members/01-resnet18-paper.onnx'
-    """
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "member"
-    return Path("members") / f"{place:02d}-{plain}{suffix}"
+    return (Path(folder) / CARD).is_file() and card_of(Path(folder)).architecture == ENSEMBLE
 
 
 def _some(members: Sequence[Classifier]) -> tuple[Classifier, ...]:
@@ -284,30 +266,14 @@ def _some(members: Sequence[Classifier]) -> tuple[Classifier, ...]:
     return tuple(members)
 
 
-def _places(members: Sequence[Classifier]) -> list[str]:
-    suffixes = [cast(str, getattr(member, "suffix", "")) for member in members]
-    return [member_path(k, m.card.name, suffixes[k]).as_posix() for k, m in enumerate(members)]
+def member_calibration(card: Card) -> Calibration:
+    """Return the calibration that a member of a calibrated vote has in its card.
 
-
-def _inside(folder: Path, name: str) -> Path:
-    """Where a member lies; what leaves the ensemble's folder is not followed."""
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()) or path.resolve() == folder.resolve():
-        raise ModelError(f"the card of {folder} names the member {name!r}, which lies outside it: it is not opened")
-    if not path.exists():
-        raise ModelError(f"the ensemble {folder} lacks its member {name!r}: copy the whole folder again")
-    return path
-
-
-def _card_of(folder: Path) -> Card:
-    try:
-        text = (folder / _CARD).read_bytes()
-    except OSError as error:
-        raise ModelError(f"{folder} is no ensemble ({error}); expected a folder with {_CARD} and members/") from error
-    return Card.from_json(text, source=str(folder / _CARD))
-
-
-def _calibration(card: Card) -> Calibration:
+    Raises
+    ------
+    ModelError
+        It has none.
+    """
     if card.calibration is None:
         raise ModelError(f"the member {card.name!r} has no calibration in its card: fit one, or set calibrated=False")
     return Calibration.from_dict(card.calibration)

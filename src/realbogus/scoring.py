@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,7 +12,7 @@ from .classifier import Card, Classifier, symmetry_views
 from .errors import InputError
 from .stamps import StampSet
 
-__all__ = ["channel_indices", "per_stamp", "score_rows", "score_stamps", "sigmoid"]
+__all__ = ["channel_indices", "per_stamp", "score_rows", "score_stamps", "sigmoid", "stamps_for"]
 
 #: Rows of a set in memory at a time.
 _BLOCK = 1024
@@ -66,9 +67,7 @@ def score_stamps(
     InputError
         The stamps do not fit the card, or hold non-finite pixels.
     """
-    stamps = np.asanyarray(pixels)
-    if stamps.ndim != 4 or stamps.shape[1] != len(card.channels):
-        raise InputError(f"stamps have shape {stamps.shape}, expected (N, {len(card.channels)}, S, S)")
+    stamps = stamps_for(card, pixels)
     count = len(stamps)
     sigma, size = per_stamp("noise", noise, count), per_stamp("fwhm", fwhm, count)
     scores = np.empty(count, dtype=np.float32)
@@ -84,6 +83,23 @@ def score_stamps(
             total += np.asarray(logits_of(view), dtype=np.float64).reshape(-1)
         scores[rows] = sigmoid(total / card.views)
     return scores
+
+
+def stamps_for(card: Card, pixels: ArrayLike) -> NDArray[Any]:
+    """Return stamps as an array, a memory map as it is, if they have the shape that the card asks for.
+
+    Raises
+    ------
+    InputError
+        They are not (N, C, S, S) with as many planes as the card has channels.
+    """
+    stamps = np.asanyarray(pixels)
+    channels = card.channels
+    if stamps.ndim != 4 or stamps.shape[1] != len(channels):
+        raise InputError(
+            f"stamps have shape {stamps.shape}, expected (N, {len(channels)}, S, S) for the channels {channels}"
+        )
+    return stamps
 
 
 def channel_indices(have: Sequence[str], want: Sequence[str]) -> list[int]:

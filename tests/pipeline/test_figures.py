@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from realbogus.evaluation.canvas import new_axes, svg
 from realbogus.pipeline import figures
+from realbogus.pipeline.quality_figure import QUALITY, frame_quality
 
 
 def _frames(**changes):
@@ -23,7 +24,7 @@ def _frames(**changes):
 
 
 def _quality(frames):
-    return figures.frame_quality([new_axes() for _ in figures.QUALITY], frames)
+    return frame_quality([new_axes() for _ in QUALITY], frames)
 
 
 def test_score_histogram_counts_every_scored_detection_once():
@@ -44,7 +45,7 @@ def test_without_injections_there_is_no_legend():
 
 def test_frame_quality_marks_failed_frames_between_their_neighbours():
     axes = _quality(_frames())
-    for ax, (_, column, _) in zip(axes, figures.QUALITY, strict=True):
+    for ax, (_, column, _) in zip(axes, QUALITY, strict=True):
         _, dots, crosses = ax.lines
         np.testing.assert_allclose(dots.get_xdata(), [21.6, 22.8, 25.2], atol=1e-6)
         np.testing.assert_array_equal(dots.get_ydata(), _frames()[column][[0, 1, 3]])

@@ -162,7 +162,7 @@ def _evaluate_arguments(parser: ArgumentParser) -> None:
 
 
 def _evaluate(options: Any, console: Console, errors: Console) -> None:
-    from ..ensemble import member_path
+    from ..ensemble_files import member_path
     from ..evaluation.comparison import write_comparison
     from ..evaluation.report import check_choices, evaluate
     from ..pipeline.settings import prepare_output

@@ -27,6 +27,7 @@ from ..evaluation.canvas import new_axes, svg
 from ..evaluation.html import environment
 from ..files import write_text
 from . import figures
+from .quality_figure import QUALITY, frame_quality
 from .terminal import numbers, words
 from .triptych import DIFFERENCE_SIGMA, GAP_PX, triptych_png
 
@@ -188,11 +189,11 @@ def _charts(
         figures.candidate_map(ax, across, up, scores, real, threshold=threshold, sky=sky, links=links)
         charts["map"], charts["map_is_sky"] = Markup(svg(ax, "map")), sky
     if any(status != "failed" for status in words(frames, "status")):
-        panels = [new_axes(5.6, 2.1, fixed=True) for _ in figures.QUALITY]
-        figures.frame_quality(panels, frames)
+        panels = [new_axes(5.6, 2.1, fixed=True) for _ in QUALITY]
+        frame_quality(panels, frames)
         charts["quality"] = [
             (title, Markup(svg(ax, f"quality{i}")))
-            for i, (ax, (title, _, _)) in enumerate(zip(panels, figures.QUALITY, strict=True))
+            for i, (ax, (title, _, _)) in enumerate(zip(panels, QUALITY, strict=True))
         ]
     bins = completeness
     if bins is None:

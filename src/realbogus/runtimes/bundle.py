@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..calibration import Calibration
 from ..classifier import Card, symmetry_views
+from ..ensemble import member_calibration
 from ..errors import InputError, ModelError
 from ..preprocess import Preprocess
-from ..scoring import channel_indices, per_stamp, sigmoid
+from ..scoring import channel_indices, per_stamp, sigmoid, stamps_for
 from .certificate import Certificate
 from .runtime import Network
 
@@ -77,7 +77,7 @@ class Node:
         total: NDArray[np.float64] | float = 0.0
         for member in self.members:
             votes = member.scores(planes)
-            total = total + (_calibration(member.card)(votes) if calibrated else votes).astype(np.float64)
+            total = total + (member_calibration(member.card)(votes) if calibrated else votes).astype(np.float64)
         return np.asarray(total / len(self.members), dtype=np.float32)
 
 
@@ -133,12 +133,7 @@ class Bundle:
         InputError
             The stamps do not fit the card, or hold non-finite pixels.
         """
-        stamps = np.asanyarray(pixels)
-        channels = self.card.channels
-        if stamps.ndim != 4 or stamps.shape[1] != len(channels):
-            raise InputError(
-                f"stamps have shape {stamps.shape}, expected (N, {len(channels)}, S, S) for the channels {channels}"
-            )
+        stamps = stamps_for(self.card, pixels)
         count = len(stamps)
         sigma, size = per_stamp("noise", noise, count), per_stamp("fwhm", fwhm, count)
 
@@ -165,9 +160,3 @@ class Bundle:
 def _taken(stamps: NDArray[np.float32], channels: list[int]) -> NDArray[np.float32]:
     """Return some channels; all of them as they are, without a copy."""
     return stamps if channels == list(range(stamps.shape[1])) else stamps[:, channels]
-
-
-def _calibration(card: Card) -> Calibration:
-    if card.calibration is None:
-        raise ModelError(f"the member {card.name!r} has no calibration in its card: fit one, or set calibrated=False")
-    return Calibration.from_dict(card.calibration)

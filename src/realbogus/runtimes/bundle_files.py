@@ -16,7 +16,8 @@ from typing import Any
 
 from .. import __version__
 from ..classifier import Card
-from ..ensemble import ENSEMBLE, member_path
+from ..ensemble import ENSEMBLE
+from ..ensemble_files import member_path
 from ..errors import ConfigError, ModelError, OutputError, UnknownNameError
 from ..files import write_text, write_whole
 from .bundle import Bundle, Node

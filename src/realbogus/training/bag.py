@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..config import Config
-from ..ensemble import Ensemble, member_path
+from ..ensemble import Ensemble
+from ..ensemble_files import member_path
 from ..errors import ConfigError, OutputError
 from ..model import Model
 from ..stamps import StampSet
