@@ -36,6 +36,8 @@ class Effort:
     batch_size, lr
         Of the paper's recipe (256, 1e-4). Where a hundred epochs are cut to a few, smaller batches and a higher
         rate make up for some of the steps that are missing.
+    rates : mapping
+        Highest rate of networks that stay at chance with `lr`: those without batch normalisation.
     schedule, warmup
         Of the paper's recipe (once an epoch along half a cosine). Where the epochs are few the rate falls at every
         step instead, or the last epoch would still train at a good part of it, and rises first.
@@ -56,6 +58,7 @@ class Effort:
     best_epochs: int
     batch_size: int = 256
     lr: float = 1e-4
+    rates: Mapping[str, float] = field(default_factory=dict)
     schedule: str = "cosine"
     warmup: float = 0.0
     best_batch: int = 0
@@ -75,7 +78,7 @@ EFFORTS.register("smoke")(
 EFFORTS.register("small")(
     Effort(
         epochs=2, bag_epochs=6, screen_epochs=8, best_epochs=24, batch_size=32, lr=2e-3,
-        schedule="cosine_warmup", warmup=0.1,
+        rates={"vgg11": 2e-4, "vit_tiny": 3e-4}, schedule="cosine_warmup", warmup=0.1,
     )
 )  # fmt: skip
 EFFORTS.register("paper")(Effort(epochs=100, bag_epochs=100, screen_epochs=6, best_epochs=600))
@@ -93,6 +96,8 @@ class Network:
         Name in the table of architectures; `name` where empty.
     options : mapping
         Options of its builder.
+    lr : float
+        Its highest rate; 0 is the recipe's.
 
     Examples
     --------
@@ -103,6 +108,7 @@ class Network:
     name: str
     architecture: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    lr: float = 0.0
 
     @property
     def builder(self) -> str:
@@ -268,8 +274,8 @@ def plan_study(
             better = with_overrides(better, {"training.batch_size": effort.best_batch})
     return Plan(
         scale=scale,
-        networks=tuple(Network(name) for name in names),
-        trio=tuple(Network(name) for name in trio),
+        networks=tuple(Network(name, lr=effort.rates.get(name, 0.0)) for name in names),
+        trio=tuple(Network(name, lr=effort.rates.get(name, 0.0)) for name in trio),
         recipe=recipe,
         screen=screening_recipe(
             network=effort.screen_network,

@@ -106,7 +106,8 @@ def _config(plan: Plan, network: Network, name: str, epochs: int = 0) -> Config:
         threshold=plan.recipe.model.threshold,
     )
     recipe = plan.recipe.training
-    return replace(plan.recipe, model=model, training=replace(recipe, epochs=epochs or recipe.epochs))
+    training = replace(recipe, epochs=epochs or recipe.epochs, lr=network.lr or recipe.lr)
+    return replace(plan.recipe, model=model, training=training)
 
 
 def carry_out(

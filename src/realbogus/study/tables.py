@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ..stamps import StampSet
 from . import paper
 from .comparisons import best_and_paper, breakdowns, calibration, crossing, leakage
 from .measures import SPECIFICITY, Measures
-from .plan import titles
+from .plan import Network, titles
 from .results import Results
 from .splits import SPLITS
 from .votes import combinations
@@ -51,7 +51,7 @@ def table_2(results: Results, *, hard: bool = False) -> ResultTable:
     columns = [Column("network"), Column("parameters, M", ".1f"), Column("paper M (1000 classes)", ".1f"),
                *_MEASURED, *_PRINTED, Column("note")]  # fmt: skip
     caption = (
-        f"Table 2: networks under the paper's recipe ({_effort(results)}), "
+        f"Table 2: networks under the paper's recipe ({_effort(results, results.plan.networks)}), "
         f"split per stamp, threshold 0.5, {_sizes(results, 'stamp', hard)}. 95 % bootstrap intervals."
     )
     return _without_empty_notes(ResultTable(columns, [*rows, *failed], caption))
@@ -75,8 +75,8 @@ def table_3(results: Results, *, split: str = "stamp", hard: bool = False) -> Re
             rows.append([network.title, "", *[None] * (len(_MEASURED) + len(_PRINTED)), f"failed: {reason}"])
     columns = [Column("members"), Column("votes"), *_MEASURED, *_PRINTED, Column("note")]
     caption = (
-        f"Table 3: bagged networks ({_effort(results, results.plan.bag_epochs)}), split {SPLITS[split].title}, "
-        f"threshold 0.5, {_sizes(results, split, hard)}. 95 % bootstrap intervals. The paper's rows: its split per "
+        f"Table 3: bagged networks ({_effort(results, results.plan.trio, results.plan.bag_epochs)}), "
+        f"split {SPLITS[split].title}, threshold 0.5, {_sizes(results, split, hard)}. 95 % bootstrap intervals. The paper's rows: its split per "
         "stamp, without its hard set."
     )
     return _without_empty_notes(ResultTable(columns, rows, caption))
@@ -160,10 +160,12 @@ def _value(cell: Cell) -> float:
     return float(value) if isinstance(value, (int, float)) and np.isfinite(value) else float("-inf")
 
 
-def _effort(results: Results, epochs: int = 0) -> str:
+def _effort(results: Results, networks: Sequence[Network], epochs: int = 0) -> str:
     recipe = results.plan.recipe.training
+    others = [f"{network.title} {network.lr:g}" for network in networks if network.lr]
+    rates = f"{recipe.lr:g} ({', '.join(others)})" if others else f"{recipe.lr:g}"
     return (
-        f"epochs {epochs or recipe.epochs}, batches of {recipe.batch_size}, highest rate {recipe.lr:g}; "
+        f"epochs {epochs or recipe.epochs}, batches of {recipe.batch_size}, highest rate {rates}; "
         "the paper's 100, 256 and 0.0001"
     )
 
