@@ -76,7 +76,8 @@ def table_3(results: Results, *, split: str = "stamp", hard: bool = False) -> Re
     columns = [Column("members"), Column("votes"), *_MEASURED, *_PRINTED, Column("note")]
     caption = (
         f"Table 3: bagged networks ({_effort(results, results.plan.trio, results.plan.bag_epochs)}), "
-        f"split {SPLITS[split].title}, threshold 0.5, {_sizes(results, split, hard)}. 95 % bootstrap intervals. The paper's rows: its split per "
+        f"split {SPLITS[split].title}, threshold 0.5, "
+        f"{_sizes(results, split, hard)}. 95 % bootstrap intervals. The paper's rows: its split per "
         "stamp, without its hard set."
     )
     return _without_empty_notes(ResultTable(columns, rows, caption))
