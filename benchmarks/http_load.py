@@ -6,6 +6,7 @@ The server is a process of its own, with the shipped model unless another is nam
 
 - at a rate: requests leave at fixed times, whatever the answers do, and a latency counts from the time at which its
   request should have left, so that a server that stalls is not spared what it caused. Percentiles of these;
+  With `--large N` so many clients send bodies of 500 stamps one after the other meanwhile;
 - at most: every connection sends its next request when it has its answer.
 
 The figures come last. The status is 1 where an answer was no score, or where 200 requests a second were not reached.
@@ -110,6 +111,16 @@ async def at_most(clients: list[Client], stamps: list[bytes], seconds: float) ->
     return done / seconds, wrong
 
 
+async def beside(clients: list[Client], body: bytes) -> None:
+    """Send a large body over and over."""
+
+    async def one(client: Client) -> None:
+        while True:
+            await client.ask(body)
+
+    await asyncio.gather(*(one(client) for client in clients))
+
+
 async def measure(address: str, options: argparse.Namespace) -> int:
     """Measure, tell, and return the status."""
     found = urlsplit(address)
@@ -120,10 +131,18 @@ async def measure(address: str, options: argparse.Namespace) -> int:
         await client.open()
     _, warm = await at_most(clients, stamps, min(2.0, options.seconds))
     most, wrong = await at_most(clients, stamps, options.seconds)
+    large = [Client(found.hostname, found.port) for _ in range(options.large)]
+    for client in large:
+        await client.open()
+    stream = io.BytesIO()
+    np.save(stream, np.random.default_rng(2).normal(0, 3, (500, 1, 64, 64)).astype("float32"))
+    meanwhile = asyncio.create_task(beside(large, stream.getvalue()))
     late, failed, rate = await at_rate(clients, stamps, options.rate, options.seconds)
+    meanwhile.cancel()
     p50, p90, p99 = np.percentile(np.array(late) * 1000, [50, 90, 99])
     wrong += warm + failed
-    print(f"{options.body}, {len(stamps[0])} bytes, {options.connections} connections, load {os.getloadavg()[0]:.1f}")
+    print(f"{options.body}, {len(stamps[0])} bytes, {options.connections} connections, "
+          f"{options.large} with large bodies, load {os.getloadavg()[0]:.1f}")  # fmt: skip
     print(f"requests without a score: {wrong}")
     print(f"at {options.rate:g}/s for {options.seconds:g} s: {rate:.1f} answers/s, latency p50 {p50:.1f} ms, "
           f"p90 {p90:.1f} ms, p99 {p99:.1f} ms, longest {max(late) * 1000:.1f} ms")  # fmt: skip
@@ -138,6 +157,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=FLOOR)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--large", type=int, default=0, help="clients that send large bodies meanwhile")
     parser.add_argument("--body", choices=("npy", "fits", "avro"), default="npy")
     parser.add_argument("--threads", type=int, default=1, help="of the model")
     options = parser.parse_args()

@@ -4,7 +4,8 @@
 
 Does arithmetic alone; every figure is an argument, and its default says in docs/scale.md where it comes from. Measure
 your own: `benchmarks/stream_memory.py` (reading, preparing, network, writing), `benchmarks/adapt.py` (packets),
-`benchmarks/scale_out.py` (the driver), `realbogus bench` (a network), `benchmarks/stream.py` (Kafka to PostgreSQL).
+`benchmarks/scale_out.py` (the driver), `realbogus bench` (a network), `benchmarks/stream.py --calm --consumers 1`
+(`stream`: Kafka to PostgreSQL, with the model that it runs; `--network` does not change it).
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ FIGURES = {
     "network": (2105.0, "us: the network"),
     "driver": (41.0, "us: the driver of the engine ray, for a row"),
     "sink": (30.0, "us: a row into a database, in the process that writes"),
+    "stream": (61.0, "candidates/s of one consumer of a topic: fetched, unpacked, scored, written, committed"),
     "database": (13_700.0, "rows/s that one PostgreSQL takes"),
     "cores": (64.0, "of a machine"),
     "stamp": (49_152.0, "bytes of a candidate's stamps: three channels of 64 x 64 in float32"),
     "packet": (65_500.0, "bytes of an alert packet"),
     "row": (332.0, "bytes of a row in PostgreSQL with its index; 2826 with all fields of a ZTF packet"),
-    "disk": (500.0, "MB/s that one disk reads while others write"),
-    "broker": (150.0, "MB/s that one broker takes or gives, replicas counted"),
+    "disk": (500.0, "MB/s that one disk reads while others write; an assumption"),
+    "broker": (150.0, "MB/s that one broker takes or gives, replicas counted; an assumption"),
     "replicas": (3.0, "copies that Kafka keeps"),
     "days": (3.0, "that the topics keep packets"),
     "core_hour": (0.04, "price of a core for an hour"),
@@ -49,6 +51,8 @@ def plan(**given: float) -> dict[str, float]:
     >>> night = plan(alerts=1e8, hours=8, network=2105)
     >>> round(night["mean"]), night["workers"]
     (3472, 18)
+    >>> plan(stream=1000)["consumers"]  # 5,208 a second of 700 each
+    8
     """
     f = {name: default for name, (default, _) in FIGURES.items()} | given
     mean = f["alerts"] / (f["hours"] * 3600)
@@ -71,7 +75,7 @@ def plan(**given: float) -> dict[str, float]:
         "databases": math.ceil(rate / (f["database"] * f["use"])),
         "machines": machines,
         "unpackers": math.ceil(rate * packet / f["use"]),
-        "consumers": math.ceil(rate * (packet + f["sink"] * 1e-6) / f["use"]),
+        "consumers": math.ceil(rate / (f["stream"] * f["use"])),
         "read": rate * f["stamp"] * 1e-6,
         "disks": math.ceil(rate * f["stamp"] * 1e-6 / f["disk"]),
         "traffic": traffic,
@@ -95,11 +99,11 @@ WORDS = (
     ("drivers", "drivers that write", ",.0f"),
     ("machines", "machines for both, from stamps", ",.0f"),
     ("databases", "PostgreSQL servers", ",.0f"),
-    ("consumers", "or consumers of one core (`realbogus stream`); the topic's partitions at least", ",.0f"),
+    ("consumers", "or consumers (`realbogus stream`), as measured; the topic's partitions at least", ",.0f"),
     ("read", "stamps read, MB/s", ",.0f"),
-    ("disks", "disks for that", ",.0f"),
+    ("disks", "disks for that, at an assumed rate", ",.0f"),
     ("traffic", "brokers' traffic in and out, both topics, MB/s", ",.0f"),
-    ("brokers", "brokers", ",.0f"),
+    ("brokers", "brokers, at an assumed rate", ",.0f"),
     ("topics", "topics on brokers' disks, TB", ",.0f"),
     ("stamps", "stamps of a night, TB", ",.2f"),
     ("rows", "rows of a night, GB", ",.0f"),

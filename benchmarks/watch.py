@@ -1,10 +1,11 @@
-"""Kill `realbogus watch` again and again while frames are dropped in: is every candidate there, once.
+"""Kill `realbogus watch` again and again while frames are dropped in: is every candidate there, and no other.
 
     python benchmarks/watch.py [--kills 20] [--frames 8] [--size 320] [--seed 0]
 
 Simulates a night and watches it undisturbed; then a camera writes the same frames in pieces while the program
 is killed with SIGKILL at random moments and started again. Both databases must hold the same rows. The figures come
-last; leaves with status 1 where a row is missing, there twice, or another one.
+last; leaves with status 1 where a row is missing, too many (a database cannot have the same id twice, but a frame that
+is searched twice could get other ids), or another one.
 """
 
 from __future__ import annotations

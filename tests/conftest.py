@@ -16,6 +16,7 @@ from realbogus.stamps import StampSet
 
 sys.path.insert(0, str(Path(__file__).parent / "serving"))  # importlib mode puts no test folder on the path
 
+from kafka_server import JARS, KafkaServer
 from postgres_server import PostgresServer, program
 
 
@@ -66,6 +67,19 @@ def postgres(require_program: Callable[..., str]) -> Iterator[PostgresServer]:
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture(scope="session")
+def kafka(require_program: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """A Kafka broker on loopback; the test skips without its jars."""
+    pytest.importorskip("confluent_kafka", reason='Kafka needs confluent-kafka: pip install "realbogus[stream]"')
+    require_program("java")
+    if not any(JARS.glob("kafka_*.jar")):
+        require_program("kafka", "kafka-server-start.sh")  # fails where it must be there
+        pytest.skip(f"no Kafka in {JARS}: make kafka")
+    server = KafkaServer(tmp_path_factory.mktemp("kafka"))
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

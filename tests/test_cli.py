@@ -210,7 +210,7 @@ def test_score_adds_columns_and_leaves_the_unusable_out(difference, tmp_path, ca
     assert ((scores >= 0) & (scores <= 1)).all()
     np.testing.assert_array_equal(np.asarray(rows["real"])[usable], scores >= rows["threshold"][0])
     assert rows["model"][0] == load_classifier(realbogus.runtimes.default_model()).card.name
-    assert "2 of 3 scored" in capsys.readouterr().out
+    assert "3 candidates, 2 of them scored" in capsys.readouterr().out
 
 
 def test_the_shipped_model_tells_simulated_stamps_apart(labelled, tmp_path, capsys):
@@ -433,7 +433,7 @@ def test_a_file_that_is_not_what_it_should_be(frame, difference, detections, lab
     assert "expected x and y in pixels" in fails("cut", difference, table, "-o", out)
     assert "cannot be read as a table" in fails("cut", difference, "no-such.csv", "-o", out)
     assert "cannot be read as Parquet" in fails("cut", difference, "no-such.parquet", "-o", out)
-    for words in (["score", tmp_path], ["evaluate", "default", tmp_path], ["train", tmp_path]):
+    for words in (["evaluate", "default", tmp_path], ["train", tmp_path]):
         assert "is no readable stamp set" in fails(*words, "-o", out)
     assert "there is no model at no-such" in fails("score", labelled, "--model", "no-such", "-o", out)
     assert "is no ONNX model" in fails("evaluate", junk, labelled, "-o", tmp_path / "report")

@@ -13,6 +13,7 @@ from realbogus.cli import deploy, main
 from realbogus.errors import ParityError
 from realbogus.runtimes import load_classifier
 from realbogus.runtimes.certificate import Certificate
+from realbogus.runtimes.tolerance import Tolerance
 from realbogus.stamps import StampSet
 
 pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
@@ -76,6 +77,22 @@ def test_a_parity_error_leaves_nothing(home, tmp_path, fails, monkeypatch):
     assert not (tmp_path / "b").exists()
 
 
+def test_what_is_given_is_opened_before_anything_is_simulated(home, tmp_path, fails, monkeypatch):
+    pytest.importorskip("nncf", reason="the extra `quantise` is not installed")
+    monkeypatch.setattr(deploy, "_simulated", lambda *_: pytest.fail("stamps were simulated"))
+    words = ["export", home / "model", "-o", tmp_path / "b", "--precision", "int8", "--stamps", tmp_path / "none"]
+    assert str(tmp_path / "none") in fails(*words)
+
+
+def test_the_folder_of_a_bundle_is_left_alone(home, tmp_path, fails):
+    (tmp_path / "bundle.json").write_text("{}")
+    out = ["-o", tmp_path]
+    assert "holds a bundle" in fails("export", home / "model", *out)
+    assert "holds a bundle" in fails("train", home / "stamps", *out, "--recipe", RECIPE, "--set", *TINY)
+    assert "holds a bundle" in fails("distil", home / "model", home / "stamps", *out)
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle.json"]
+
+
 def test_stamps_are_simulated_where_none_are_given(home, tmp_path, monkeypatch, toy_stamps):
     asked: list[tuple[int, int]] = []
 
@@ -85,17 +102,20 @@ def test_stamps_are_simulated_where_none_are_given(home, tmp_path, monkeypatch, 
 
     monkeypatch.setattr("realbogus.dataset.assemble.simulate_stamps", simulate)
     monkeypatch.setattr("realbogus.runtimes.certificate.Certificate.complaints", lambda self: [])
-    pytest.importorskip("nncf", reason="the extra `openvino` is not installed")
+    pytest.importorskip("nncf", reason="the extra `quantise` is not installed")
     run("export", home / "model", "-o", tmp_path / "b", "--precision", "int8")
     assert len(asked) == len({seed for _, seed in asked}) == 2  # never the same for both
     assert load_classifier(tmp_path / "b").precision == "int8"
 
 
 def test_what_export_refuses_before_any_work(home, tmp_path, fails, monkeypatch):
-    monkeypatch.setattr(deploy, "_stamps", lambda *_: pytest.fail("work was done"))
+    monkeypatch.setattr(deploy, "_simulated", lambda *_: pytest.fail("work was done"))
     model = home / "model"
     out = ["-o", tmp_path / "b"]
     assert "belong to a bundle" in fails("export", model, *out, "--stamps", home / "stamps")
+    assert "--stamps calibrates int8, and this bundle is bf16" in fails(
+        "export", model, *out, "--precision", "bf16", "--stamps", home / "stamps"
+    )
     assert "a bundle is a folder" in fails("export", model, "-o", tmp_path / "b.onnx", "--precision", "f32")
     assert "unknown runtime 'tensorrt': known are onnx, openvino" in fails(
         "export", model, *out, "--runtime", "tensorrt"
@@ -106,21 +126,27 @@ def test_what_export_refuses_before_any_work(home, tmp_path, fails, monkeypatch)
 
 
 def test_what_bench_refuses(home, fails, tmp_path):
-    assert "above zero" in fails("bench", home / "model", "--alerts", 0)
+    for number in (0, ".inf", ".nan"):
+        assert "above zero each, and finite" in fails("bench", home / "model", "--alerts", number)
+    for model in ("default", home / "model"):
+        assert "device 'tpu': choose one of cpu, cuda" in fails("bench", model, "--device", "tpu")
     assert "above zero" in fails("bench", home / "model", "--batches", 0)
     assert "there is no model at none" in fails("bench", "none")
     assert "cannot write" in fails("bench", home / "model", "-o", tmp_path)
 
 
-def test_a_student_and_its_certificate(home, tmp_path, capsys, fails):
+def test_a_student_and_its_certificate(home, tmp_path, capsys, fails, monkeypatch):
     sides = ["split.allow_leakage=true"]
-    run("distil", home / "model", home / "stamps", "-o", tmp_path / "s", "--set", *TINY, *sides)
-    said = capsys.readouterr().out
+    for limit, short in ((2.0, False), (-2.0, True)):  # what any student keeps to, and none does
+        monkeypatch.setattr("realbogus.runtimes.tolerance.STUDENT", Tolerance(None, limit, 1.0, gain=True))
+        run("distil", home / "model", home / "stamps", "-o", tmp_path / "s", "--set", *TINY, *sides)
+        said = capsys.readouterr().out
+        assert ("short of the aim: the AUC falls by" in said) == short
     assert "student, a student of compact" in said and f"written: {tmp_path / 's'}" in said
     made = Certificate.from_dict(json.loads((tmp_path / "s" / "certificate.json").read_text()))
     student = load_classifier(tmp_path / "s")
     assert made.threshold_after == student.card.threshold and 20 < made.stamps < 80
-    assert ("short of the aim" in said) == bool(made.complaints())
+    assert made.tolerance["gain"] is True
     assert "share of the label" in fails(
         "distil", home / "model", home / "stamps", "-o", tmp_path / "x", "--labels", 2, "--set", *TINY, *sides
     )

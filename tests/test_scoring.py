@@ -11,7 +11,7 @@ from scipy.special import expit
 from realbogus.classifier import Card
 from realbogus.errors import InputError
 from realbogus.preprocess import Preprocess
-from realbogus.scoring import channel_indices, score_rows, score_stamps, sigmoid
+from realbogus.scoring import channel_indices, score_rows, score_stamps, sigmoid, verdicts
 from realbogus.stamps import StampSet
 
 PLAIN = Preprocess(planes=("native:difference",), size=8, orient=False)
@@ -25,6 +25,13 @@ def corner(planes: NDArray[np.float32]) -> NDArray[np.float32]:
 def test_sigmoid_is_scipys() -> None:
     x = np.linspace(-90, 90, 181)
     np.testing.assert_allclose(sigmoid(x), expit(x), rtol=1e-6, atol=1e-38)
+
+
+def test_a_score_at_the_threshold_is_real() -> None:
+    # float32(0.9) lies below 0.9: in double precision a score would fall short of the threshold taken from it
+    scores = np.array([0.9, 0.1, np.nan], np.float32)
+    assert verdicts(scores, 0.9).tolist() == [True, False, False]
+    assert verdicts(scores, [0.91, 0.1, 0.0]).tolist() == [False, True, False]
 
 
 def test_views_are_averaged_as_logits() -> None:

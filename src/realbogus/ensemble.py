@@ -6,7 +6,7 @@ On disk it is a folder, `card.json` and the members under `members/`: a folder f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from .errors import InputError, ModelError, OutputError
 from .files import write_text
 from .scoring import channel_indices, per_stamp, stamps_for
 
-__all__ = ["ENSEMBLE", "Ensemble", "is_ensemble", "member_calibration", "open_folder"]
+__all__ = ["ENSEMBLE", "Ensemble", "calibrations", "is_ensemble", "open_folder", "soft_vote"]
 
 #: What stands in an ensemble's card for the architecture.
 ENSEMBLE = "ensemble"
@@ -62,9 +62,7 @@ class Ensemble:
     def __init__(self, members: Sequence[Classifier], card: Card) -> None:
         self._members = _some(members)
         self._card = card
-        self._calibrations: list[Calibration | None] = [None] * len(members)
-        if card.architecture_options.get("calibrated", False):
-            self._calibrations = [member_calibration(member.card) for member in members]
+        self._calibrations = calibrations(card, [member.card for member in members])
         try:
             self._channels = [channel_indices(card.channels, member.card.channels) for member in members]
         except InputError as error:
@@ -145,11 +143,10 @@ class Ensemble:
             rows = slice(start, start + _BATCH)
             part = np.asarray(stamps[rows])
             facts = {"noise": None if sigma is None else sigma[rows], "fwhm": None if size is None else size[rows]}
-            total = np.zeros(len(part), dtype=np.float64)
-            for member, channels, calibrate in zip(self._members, self._channels, self._calibrations, strict=True):
-                votes = member.predict(part[:, channels], **facts)
-                total += votes if calibrate is None else calibrate(votes)
-            scores[rows] = total / len(self._members)
+            pairs = zip(self._members, self._channels, strict=True)
+            scores[rows] = soft_vote(
+                (member.predict(part[:, channels], **facts) for member, channels in pairs), self._calibrations
+            )
         return scores
 
     def save(self, folder: Path | str) -> Path:
@@ -210,11 +207,6 @@ class Ensemble:
         names = card.architecture_options.get("members")
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
             raise ModelError(f"the card of {folder} names no members ({names!r}): the file is damaged, copy it again")
-        calibrated = card.architecture_options.get("calibrated", False)
-        if not isinstance(calibrated, bool):
-            raise ModelError(
-                f"the card of {folder} says calibrated {calibrated!r}, expected true or false: copy it again"
-            )
         members = []
         for name in names:
             path = inside(folder, name)
@@ -266,14 +258,37 @@ def _some(members: Sequence[Classifier]) -> tuple[Classifier, ...]:
     return tuple(members)
 
 
-def member_calibration(card: Card) -> Calibration:
-    """Return the calibration that a member of a calibrated vote has in its card.
+def calibrations(card: Card, members: Sequence[Card]) -> tuple[Calibration | None, ...]:
+    """Return what each member's scores go through before the vote; None where they are taken as they are.
 
     Raises
     ------
     ModelError
-        It has none.
+        The ensemble's card asks for calibrations and a member has none, or it says neither yes nor no.
     """
-    if card.calibration is None:
-        raise ModelError(f"the member {card.name!r} has no calibration in its card: fit one, or set calibrated=False")
-    return Calibration.from_dict(card.calibration)
+    calibrated = card.architecture_options.get("calibrated", False)
+    if not isinstance(calibrated, bool):
+        raise ModelError(
+            f"the card of {card.name!r} says calibrated {calibrated!r}, expected true or false: copy the model again"
+        )
+    return tuple(_calibration(member) if calibrated else None for member in members)
+
+
+def _calibration(member: Card) -> Calibration:
+    if member.calibration is None:
+        raise ModelError(f"the member {member.name!r} has no calibration in its card: fit one, or set calibrated=False")
+    return Calibration.from_dict(member.calibration)
+
+
+def soft_vote(votes: Iterable[NDArray[np.float32]], calibrated: Sequence[Calibration | None]) -> NDArray[np.float32]:
+    """Return the mean of the members' scores, (N,) each, put through what `calibrations` gave (paper, section 3).
+
+    Examples
+    --------
+    >>> soft_vote([np.float32([0.5, 1.0]), np.float32([0.0, 0.5])], [None, None]).tolist()
+    [0.25, 0.75]
+    """
+    total: NDArray[np.float64] | float = 0.0
+    for scores, calibrate in zip(votes, calibrated, strict=True):
+        total = total + (scores if calibrate is None else calibrate(scores)).astype(np.float64)
+    return np.asarray(total / len(calibrated), dtype=np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from .errors import OutputError
 
-__all__ = ["plain", "write_text", "write_whole"]
+__all__ = ["append_json", "json_lines", "plain", "write_text", "write_whole"]
 
 
 def write_whole(path: Path | str, write: Callable[[Path], object]) -> Path:
@@ -58,6 +59,55 @@ def write_whole(path: Path | str, write: Callable[[Path], object]) -> Path:
 def write_text(path: Path | str, text: str) -> Path:
     """Write text in UTF-8 as `write_whole` does."""
     return write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def append_json(path: Path | str, value: Mapping[str, Any]) -> None:
+    """Append a line of JSON, and wait for the disk; a line that was cut off by a crash is ended first.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    """
+    line = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+    try:
+        with Path(path).open("ab+") as stream:
+            if stream.seek(0, os.SEEK_END):
+                stream.seek(-1, os.SEEK_END)
+                line = line if stream.read(1) == b"\n" else b"\n" + line
+            stream.write(line)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error}; is there room left?") from error
+
+
+def json_lines(path: Path | str) -> list[dict[str, Any]]:
+    r"""Return what `append_json` wrote, oldest first; a line that was cut off is passed over, and no file is no lines.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "notes.jsonl")
+    ...     _ = path.write_text('{"frame": "a"}\n{"fra')
+    ...     append_json(path, {"frame": "b"})
+    ...     json_lines(path)
+    [{'frame': 'a'}, {'frame': 'b'}]
+    """
+    try:
+        lines = Path(path).read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            found.append(entry)
+    return found
 
 
 def plain(value: Any) -> Any:

@@ -148,8 +148,12 @@ class Model:
         ModelError
             The folder is missing, incomplete or damaged, its card has another version, or it
             names an architecture that is not known here.
+        ConfigError
+            torch sees no such device.
         """
         folder = Path(folder)
+        if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+            raise ConfigError(f"device {str(device)!r}: torch sees no GPU here; choose cpu")
         try:
             text = (folder / CARD_FILE).read_bytes()
         except OSError as error:

@@ -12,7 +12,16 @@ from .classifier import Card, Classifier, symmetry_views
 from .errors import InputError
 from .stamps import StampSet
 
-__all__ = ["channel_indices", "per_stamp", "score_rows", "score_stamps", "sigmoid", "stamps_for"]
+__all__ = [
+    "channel_indices",
+    "per_stamp",
+    "score_planes",
+    "score_rows",
+    "score_stamps",
+    "sigmoid",
+    "stamps_for",
+    "verdicts",
+]
 
 #: Rows of a set in memory at a time.
 _BLOCK = 1024
@@ -31,6 +40,51 @@ def sigmoid(logits: ArrayLike) -> NDArray[np.float32]:
     return np.where(values >= 0, 1.0 / (1.0 + half), half / (1.0 + half)).astype(np.float32)
 
 
+def verdicts(scores: ArrayLike, threshold: ArrayLike) -> NDArray[np.bool_]:
+    """Return which scores are real: `score >= threshold`, both as float32, which is what scores are.
+
+    Parameters
+    ----------
+    scores : array_like, shape (N,)
+        Real is what is high; NaN is not real.
+    threshold : float or array_like, shape (N,)
+        Of a card, in double precision; as such it might lie above the very score it was taken from.
+
+    Examples
+    --------
+    >>> verdicts(np.float32([0.1, 0.5, 0.9]), 0.9).tolist()
+    [False, False, True]
+    """
+    return np.asarray(np.asarray(scores, dtype=np.float32) >= np.asarray(threshold, dtype=np.float32))
+
+
+def score_planes(
+    card: Card, logits_of: Callable[[NDArray[np.float32]], NDArray[np.float32]], planes: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Run a network on ready planes, as many views of them as the card says, and average.
+
+    The views are averaged as logits and the mean goes through the sigmoid: a mean of
+    probabilities would lose the order among scores near 0 and 1.
+
+    Parameters
+    ----------
+    card : Card
+        Says how many views.
+    logits_of : callable
+        Planes (M, P, S, S) to logits, M of them in any shape.
+    planes : ndarray of float32, shape (M, P, S, S)
+        What `card.preprocess` made.
+
+    Returns
+    -------
+    ndarray of float32, shape (M,), in [0, 1]
+    """
+    total = np.zeros(len(planes), dtype=np.float64)
+    for view in symmetry_views(planes, card.views):
+        total += np.asarray(logits_of(view), dtype=np.float64).reshape(-1)
+    return sigmoid(total / card.views)
+
+
 def score_stamps(
     card: Card,
     logits_of: Callable[[NDArray[np.float32]], NDArray[np.float32]],
@@ -40,10 +94,7 @@ def score_stamps(
     fwhm: ArrayLike | None = None,
     batch: int = 1024,
 ) -> NDArray[np.float32]:
-    """Preprocess stamps as the card says, run the network, average the views.
-
-    The views are averaged as logits and the mean goes through the sigmoid: a mean of
-    probabilities would lose the order among scores near 0 and 1.
+    """Preprocess stamps as the card says, run the network, average the views; see `score_planes`.
 
     Parameters
     ----------
@@ -78,10 +129,7 @@ def score_stamps(
             noise=None if sigma is None else sigma[rows],
             fwhm=None if size is None else size[rows],
         )
-        total = np.zeros(len(planes), dtype=np.float64)
-        for view in symmetry_views(planes, card.views):
-            total += np.asarray(logits_of(view), dtype=np.float64).reshape(-1)
-        scores[rows] = sigmoid(total / card.views)
+        scores[rows] = score_planes(card, logits_of, planes)
     return scores
 
 

@@ -14,6 +14,7 @@ import pytest
 from astropy.io import fits
 
 from realbogus.adapters.fits_bytes import cutout_from_bytes, hdus, inflate
+from realbogus.adapters.fits_head import parse_head
 from realbogus.adapters.packets import UnusableError
 
 IMAGE = made.noise((21, 34), 3)
@@ -167,3 +168,11 @@ def test_gzip_may_have_several_members_up_to_the_limit() -> None:
     with pytest.raises(UnusableError, match="more than 3 bytes"):
         inflate(gzip.compress(b"ab") + gzip.compress(b"cd"), 3)
     assert zlib.decompress(gzip.compress(b"ab"), 31) == b"ab"
+
+
+def test_a_header_without_measure_is_refused_and_not_kept() -> None:
+    head = b"SIMPLE  =                    T".ljust(80) + b"COMMENT filler".ljust(80) * (2**20 // 80)
+    kept = parse_head.cache_info().currsize
+    with pytest.raises(UnusableError, match="FITS header of 1048") as caught:
+        cutout_from_bytes(head + b"END".ljust(80) + bytes(2880))
+    assert caught.value.cause == "refused" and parse_head.cache_info().currsize == kept

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import made
@@ -11,8 +13,10 @@ import pytest
 from numpy.typing import NDArray
 
 from realbogus.adapters import Packet, packet_schema, read_packets, stamps_of
-from realbogus.adapters.rows import COLUMNS
+from realbogus.adapters.packets import Unusable
+from realbogus.adapters.rows import COLUMNS, LONGEST_TEXT
 from realbogus.adapters.sizes import estimated_fwhm, noise_away
+from realbogus.adapters.work import Settings, work
 from realbogus.errors import InputError
 from realbogus.images.cut import cut
 from realbogus.stamps import UNLABELLED, StampSet
@@ -228,3 +232,29 @@ def test_sizes_of_made_sources() -> None:
     hot[32, 32] += 900
     assert np.isnan(estimated_fwhm(hot, made.NOISE))
     assert np.isnan(noise_away(np.full((64, 64), np.nan, "f4"), 3.0))
+
+
+def test_a_long_text_is_cut_and_does_not_widen_a_table(detector: NDArray[np.float32]) -> None:
+    records = [made.ztf_at(detector, 1500.2, 1400.7, number) for number in range(1, 4)]
+    records[1] |= {"objectId": "Ω" * 900_000}
+    table = _stamps(records).catalogue
+    assert table["source"][1] == "Ω" * LONGEST_TEXT and table["source"][0] == "ZTF19aaa0001"
+    assert max(column.dtype.itemsize for column in table.itercols()) == 4 * LONGEST_TEXT
+
+
+def test_an_id_that_is_too_long_is_no_row_but_a_reason(detector: NDArray[np.float32]) -> None:
+    good, long = read_packets(made.container(made.ZTF_SCHEMA, [made.ztf_at(detector, 900, 900, n) for n in (1, 2)]))
+    assert isinstance(long, Packet)
+    both = [good, replace(long, id="x" * 201)]
+
+    class Unit:
+        name, weight = "both", 0
+
+        def packets(self) -> Iterator[Packet | Unusable]:
+            return iter(both)
+
+    done = work([Unit()], Settings(0.5, None))
+    assert done.rows["id"].to_pylist() == ["1"] and len(stamps_of(both)) == 1
+    (entry,) = done.unusable
+    assert (entry.cause, entry.reason) == ("refused", "an id of 201 letters, at most 200 are taken")
+    assert entry.record == 1 and entry.id == "x" * 199 + "…"

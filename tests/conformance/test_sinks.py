@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -30,9 +31,6 @@ from realbogus.tables import read_parquet
 
 ODD = ["it's", 'say "x"', "a,b;c", "line\nbreak", "tab\there", "../../etc/passwd", "x'); DROP TABLE candidates; --",
        "Ω ☄ \N{ROCKET}", "z" * 300, "nul\0inside", " space ", "NULL", "#hash", "<tag>&amp;", "%s %(id)s ?"]  # fmt: skip
-
-#: Sinks that cannot be tried here, and where they are.
-ELSEWHERE = {"kafka": "tests/serving/kafka"}
 
 
 class Half:
@@ -141,12 +139,39 @@ def _avro(folder: Path) -> Stage:
         for path in out.glob("*.avro"):
             with path.open("rb") as stream:
                 (record,) = fastavro.reader(stream)
-            record |= {"score": record["rb"], "real": record["rbreal"], "reason": record["rbreason"]}
-            record |= {"threshold": record["rbthreshold"], "model_version": record["rbversion"]}
-            found[record["id"]] = record | json.loads(record["extra"])
+            found[record["id"]] = _plain(record)
         return found
 
     return Stage(lambda: open_sink(str(out), "avro"), rows, lambda: len(list((out / "failed").glob("*"))))
+
+
+def _kafka(address: str, topic: str) -> Stage:
+    fastavro = pytest.importorskip("fastavro", reason='packets need fastavro: pip install "realbogus[stream]"')
+
+    def rows() -> dict[str, dict[str, Any]]:
+        """Read the topic as its readers do: by key."""
+        from confluent_kafka import Consumer, TopicPartition
+
+        consumer = Consumer({"bootstrap.servers": address, "group.id": "conformance", "log_level": 0})
+        found = {}
+        for number in consumer.list_topics(topic, timeout=20).topics[topic].partitions:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=20)
+            consumer.assign([TopicPartition(topic, number, low)])
+            for message in consumer.consume(high - low, 20) if high > low else ():
+                assert message.error() is None
+                (record,) = fastavro.reader(io.BytesIO(message.value()))
+                assert message.key().decode() == record["id"]
+                found[record["id"]] = _plain(record)
+        consumer.close()
+        return found
+
+    return Stage(lambda: open_sink(f"kafka://{address}/{topic}"), rows)
+
+
+def _plain(record: dict[str, Any]) -> dict[str, Any]:
+    record |= {"score": record["rb"], "real": record["rbreal"], "reason": record["rbreason"]}
+    record |= {"threshold": record["rbthreshold"], "model_version": record["rbversion"]}
+    return record | json.loads(record["extra"])
 
 
 def _hook() -> Iterator[Stage]:
@@ -174,7 +199,7 @@ def _hook() -> Iterator[Stage]:
         server.server_close()
 
 
-@pytest.fixture(params=[name for name in SINKS if name not in ELSEWHERE])
+@pytest.fixture(params=list(SINKS))
 def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
     name = request.param
     if name.startswith("."):
@@ -189,6 +214,8 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
         yield from _hook()  # https differs by the library's own handling of certificates alone
     elif name == "avro":
         yield _avro(tmp_path)
+    elif name == "kafka":
+        yield _kafka(request.getfixturevalue("kafka").address, tmp_path.name)
     else:
         pytest.fail(f"the sink {name} is in the table and has no stage here: say how it is opened and read back")
 

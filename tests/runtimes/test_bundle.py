@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,17 @@ from realbogus.ensemble import Ensemble
 from realbogus.errors import ConfigError, InputError, ModelError, OutputError, ParityError, UnknownNameError
 from realbogus.model import Model
 from realbogus.preprocess import Preprocess
-from realbogus.runtimes import bundle_files, export_bundle, load_classifier
+from realbogus.runtimes import bundle_files, export_bundle, load_classifier, openvino
 from realbogus.runtimes.bundle import Bundle
 from realbogus.runtimes.bundle_files import write_bundle
+from realbogus.runtimes.contenders import label_of
+from realbogus.runtimes.export_ensemble import export_ensemble
 from realbogus.runtimes.quantise import quantise
 from realbogus.runtimes.tolerance import Tolerance
 from realbogus.stamps import StampSet
 
 pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
-pytest.importorskip("nncf", reason="the extra `openvino` is not installed")
+pytest.importorskip("nncf", reason="the extra `quantise` is not installed")
 
 WAYS = [("onnx", "f32"), ("openvino", "f32"), ("openvino", "bf16"), ("openvino", "int8")]
 LOOSE = Tolerance(None, 0.01, 0.05)
@@ -187,6 +190,76 @@ def test_a_write_that_is_cut_off_leaves_the_old_bundle(copied, bundles, monkeypa
     assert not left & set(old["files"]) and len(left) == 4
 
 
+def test_a_folder_of_other_things_is_left_alone(copied, bundles, pair) -> None:
+    new = load_classifier(bundles / "openvino-f32")
+    for name in ("members/mine.onnx", "members/00-toy.onnx", "members/notes.bin", "members/deep/a.onnx"):
+        path = copied / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"mine")
+        with pytest.raises(OutputError, match="holds other things"):
+            write_bundle(new, copied)
+        assert path.read_bytes() == b"mine" and load_classifier(copied).runtime == "onnx"
+        path.unlink()
+        if path.parent.name == "deep":
+            path.parent.rmdir()
+    (copied / "members" / "00-toy-1-0123abcd.part.onnx").write_bytes(b"")  # ours, cut off
+    write_bundle(new, copied)
+    assert len(list((copied / "members").iterdir())) == 2
+
+
+def test_one_folder_is_one_model(copied, pair) -> None:
+    with pytest.raises(OutputError, match="holds a bundle"):
+        export_ensemble(pair, copied)
+    assert load_classifier(copied).runtime == "onnx"
+    pair.members[0].save(copied)
+    with pytest.raises(ModelError, match=r"a bundle and another model \(card.json\)"):
+        load_classifier(copied)
+
+
+def test_a_bundle_that_is_replaced_while_it_is_read_is_the_new_one(copied, bundles, monkeypatch) -> None:
+    new, read = load_classifier(bundles / "openvino-int8"), bundle_files._values
+    done: list[int] = []
+
+    def replaced(folder: Path, text: bytes) -> Any:
+        if not done:
+            done.append(1)
+            write_bundle(new, folder)
+        return read(folder, text)
+
+    monkeypatch.setattr(bundle_files, "_values", replaced)
+    assert load_classifier(copied).precision == "int8"
+
+
+def test_a_bundle_runs_where_its_runtime_does(bundles) -> None:
+    with pytest.raises(ConfigError, match=r"is for openvino, which we run on cpu, not on 'cuda'.*--runtime onnx"):
+        load_classifier(bundles / "openvino-f32", device="cuda")
+
+
+def test_its_label_is_the_arithmetic_that_is_used(bundles, monkeypatch) -> None:
+    for has, name in ((False, "openvino f32"), (True, "openvino bf16")):
+        monkeypatch.setattr(openvino, "cpu_has_bf16", lambda has=has: has)
+        assert label_of(load_classifier(bundles / "openvino-bf16")) == name
+    assert label_of(load_classifier(bundles / "openvino-int8")) == "openvino int8"
+    assert label_of(load_classifier(bundles / "onnx-f32")) == "onnxruntime f32"
+
+
+def test_a_crowd_is_opened_by_a_few(copied, monkeypatch) -> None:
+    _rewrite(copied, lambda v: v["classifier"].update(members=v["classifier"]["members"] * 6))
+    crews: list[int] = []
+
+    def crew(count: int) -> ThreadPoolExecutor:
+        crews.append(count)
+        return ThreadPoolExecutor(count)
+
+    monkeypatch.setattr(bundle_files, "ThreadPoolExecutor", crew)
+    assert len(load_classifier(copied).root.members) == 12 and crews == [8]
+
+
+def test_a_bundle_of_the_release_before_opens(copied) -> None:
+    _rewrite(copied, lambda v: v.update(threshold=0.4))  # said twice then, and never read
+    assert load_classifier(copied).card.threshold == 0.4
+
+
 def _rewrite(folder: Path, change: Any) -> None:
     """Change `bundle.json` as one would who can work out hashes."""
     values = json.loads((folder / "bundle.json").read_text())
@@ -194,6 +267,11 @@ def _rewrite(folder: Path, change: Any) -> None:
     change(values)
     values["sha256"] = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     (folder / "bundle.json").write_text(json.dumps(values))
+
+
+def _calibrated_by_none(values: Any) -> None:
+    values["classifier"]["card"]["architecture_options"]["calibrated"] = True
+    values["classifier"]["members"][1]["card"]["calibration"] = None
 
 
 def test_every_file_is_checked(copied) -> None:
@@ -204,7 +282,7 @@ def test_every_file_is_checked(copied) -> None:
             with pytest.raises(ModelError, match="is not the file that was written"):
                 load_classifier(copied)
         path.unlink()
-        with pytest.raises(ModelError, match="lacks a file"):
+        with pytest.raises(ModelError, match="lacks its member"):
             load_classifier(copied)
         path.write_bytes(whole)
     load_classifier(copied)
@@ -232,9 +310,16 @@ def test_the_description_is_checked(copied) -> None:
         (lambda v: v["classifier"].update(members=[]), "no members"),
         (lambda v: v["classifier"]["members"][0].update(graph="../../etc/passwd"), "lies outside"),
         (lambda v: v["classifier"]["members"][0].update(graph="/etc/passwd"), "lies outside"),
-        (lambda v: v["classifier"]["members"][0].update(graph="members/none.onnx"), "lacks a file"),
+        (lambda v: v["classifier"]["members"][0].update(graph="members/none.onnx"), "lacks its member"),
         (lambda v: v["classifier"]["members"][0]["card"].update(card_version=7), "version 7"),
         (lambda v: v["certificate"].pop("flips"), "certificate cannot be read"),
+        (lambda v: v["classifier"]["members"][1]["card"]["preprocess"].update(size=16), "prepare stamps differently"),
+        (lambda v: v["classifier"]["card"]["architecture_options"].update(calibrated="no"), "says calibrated 'no'"),
+        (_calibrated_by_none, "has no calibration in its card"),
+        (lambda v: v["classifier"]["members"][0].update(arithmetic="fp8"), "run in 'fp8'"),
+        (lambda v: v["classifier"]["members"][0].update(arithmetic="bf16"), "run in 'bf16'"),
+        (lambda v: v["classifier"]["members"][0].update(arithmetic=["f32"]), "to be run in"),
+        (lambda v: v["classifier"]["members"][0].update(graph=7), "does not say what it should"),
     ],
 )
 def test_a_description_that_lies(copied, change, says) -> None:

@@ -10,8 +10,8 @@ from astropy.table import MaskedColumn
 from sklearn.metrics import roc_auc_score
 
 from realbogus.errors import InputError, ModelError, ParityError
-from realbogus.runtimes.certificate import Certificate, certify, held_out_rows
-from realbogus.runtimes.tolerance import Tolerance
+from realbogus.runtimes.certificate import Certificate, certify, data_hash, held_out_rows
+from realbogus.runtimes.tolerance import STUDENT, Tolerance
 from realbogus.stamps import StampSet
 
 
@@ -81,11 +81,49 @@ def test_too_few_stamps_are_told(scores):
     assert any("to tell 0.1% takes 1000" in complaint for complaint in says)
 
 
+def test_no_verdict_may_flip(scores):
+    before, labels = scores
+    after = before.copy()
+    after[0] = 1 - after[0]
+    says = certify(before, after, labels, threshold=0.5, precision="f32", tolerance=Tolerance(None, 1.0, 0.0))
+    assert says.complaints() == ["1 of 2000 verdicts flip, more than 0.0%"]
+
+
+def test_a_student_may_be_better(scores):
+    before, labels = scores
+    better = np.where(labels, before + 1, before) / 2
+    sure = {"threshold": 0.5, "precision": "f32", "tolerance": STUDENT}
+    made = certify(before, better, labels, **sure)
+    assert made.auc_after - made.auc_before > STUDENT.auc and made.complaints() == []
+    (says,) = certify(better, before, labels, **sure).complaints()
+    assert says.startswith("the AUC falls by")
+
+
+def test_a_score_at_the_threshold_is_real():
+    scores = np.array([0.9, 0.1], np.float32)  # float32(0.9) is below 0.9
+    made = certify(scores, scores, [1, 0], threshold=0.9, precision="f32")
+    assert made.missed_before == made.missed_after == 0
+
+
+def test_the_hash_is_that_of_the_stamps(toy_stamps: StampSet):
+    rows = np.arange(100)
+    known = data_hash(toy_stamps, rows)
+    assert known == data_hash(toy_stamps.select(rows), rows) != data_hash(toy_stamps, rows[1:])
+    for change in ("id", "label", "pixels"):
+        other = toy_stamps.select(rows)
+        if change == "pixels":
+            other = StampSet(other.pixels + np.float32(1), other.catalogue)
+        else:
+            other.catalogue[change][3] = {"id": "else", "label": 1 - other.labels[3]}[change]
+        assert data_hash(other, rows) != known
+
+
 def test_it_goes_through_json(scores):
     made = certify(*[scores[0]] * 2, scores[1], threshold=0.5, precision="f32")
     assert Certificate.from_dict(json.loads(json.dumps(made.to_dict()))) == made
     assert len(made.rows()) == 6 and all(len(row) == 4 for row in made.rows())
-    for wrong in (None, {}, made.to_dict() | {"extra": 1}, made.to_dict() | {"tolerance": 1}):
+    good = made.to_dict()
+    for wrong in (None, {}, good | {"extra": 1}, good | {"tolerance": 1}, good | {"tolerance": {"score": 1}}):
         with pytest.raises(ModelError, match="certificate cannot be read"):
             Certificate.from_dict(wrong)
 

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from realbogus import runtimes
 from realbogus.classifier import Card, Classifier
-from realbogus.errors import InputError, ModelError, OutputError, ParityError
+from realbogus.errors import ConfigError, InputError, ModelError, OutputError, ParityError
 from realbogus.model import Model
 from realbogus.preprocess import Preprocess
 from realbogus.runtimes import default_model, load_classifier
+from realbogus.runtimes import onnx as room
 from realbogus.runtimes.export import export_onnx, parity
 from realbogus.runtimes.onnx import CARD_KEY, OnnxClassifier
 from realbogus.stamps import StampSet
@@ -111,6 +112,40 @@ def test_a_false_export_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ParityError, match="nothing was written"):
         export_onnx(Model(Moody(), CARD), tmp_path / "moody.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_parity_looks_at_usable_stamps_alone(model: Model, exported: Path, toy_stamps: StampSet) -> None:
+    stamps = StampSet(toy_stamps.pixels.copy(), toy_stamps.catalogue.copy())
+    stamps.pixels[:7] = np.nan
+    stamps.catalogue["usable"] = np.arange(len(stamps)) >= 7
+    assert parity(model, OnnxClassifier(exported), stamps) <= 1e-4
+    stamps.catalogue["usable"] = np.zeros(len(stamps), dtype=bool)
+    assert parity(model, OnnxClassifier(exported), stamps) <= 1e-4
+
+
+class Elsewhere:
+    """A session that was asked for a GPU and fell back."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        pass
+
+    def get_providers(self) -> list[str]:
+        return ["CPUExecutionProvider"]
+
+
+def test_a_gpu_is_never_left_out_unsaid(model: Model, exported: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(room.ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(ConfigError, match="onnxruntime-gpu"):
+        load_classifier(exported, device="cuda")
+    with pytest.raises(ConfigError, match="device 'tpu': choose one of cpu, cuda"):
+        load_classifier(exported, device="tpu")  # type: ignore[arg-type]
+    monkeypatch.setattr(room.ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    monkeypatch.setattr(room.ort, "InferenceSession", Elsewhere)
+    with pytest.raises(ConfigError, match="cannot use cuda here"):
+        load_classifier(exported, device="cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="torch sees no GPU"):
+        load_classifier(model.save(tmp_path / "m"), device="cuda")
 
 
 def test_a_place_that_cannot_be_written(model: Model, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_bf16_worked_out_is_near_that_of_torch(pair: Ensemble, toy_stamps: Stamp
 
 
 def test_int8_keeps_what_the_network_knows(pair: Ensemble, toy_stamps: StampSet, capfd) -> None:
-    pytest.importorskip("nncf", reason="the extra `openvino` is not installed")
+    pytest.importorskip("nncf", reason="the extra `quantise` is not installed")
     model = pair.members[0]
     planes = model.card.preprocess(toy_stamps.pixels, noise=toy_stamps.noise, fwhm=toy_stamps.fwhm)
     graph, weights = quantise(to_onnx(model).contents[0], planes[:100])
@@ -49,14 +49,14 @@ def test_int8_keeps_what_the_network_knows(pair: Ensemble, toy_stamps: StampSet,
     exact = model.logits(planes)
     assert 0 < np.abs(found - exact).max() < 0.2 * np.ptp(exact)
     assert np.corrcoef(found, exact)[0, 1] > 0.99
-    with pytest.raises(InputError, match="3 calibration stamps"):
-        quantise(to_onnx(model).contents[0], planes[:3])
+    with pytest.raises(InputError, match="19 calibration stamps: int8 needs 20"):
+        quantise(to_onnx(model).contents[0], planes[:19])
 
 
 def test_without_nncf(pair: Ensemble, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openvino", reason="the extra `openvino` is not installed")
     monkeypatch.setitem(sys.modules, "nncf", None)
-    with pytest.raises(ConfigError, match=r'NNCF.*pip install "realbogus\[openvino\]"'):
+    with pytest.raises(ConfigError, match=r'NNCF.*pip install "realbogus\[quantise\]"'):
         quantise(b"", np.zeros((20, 2, 32, 32), np.float32))
 
 

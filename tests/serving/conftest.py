@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from astropy.table import Table
-from kafka_server import JARS, KafkaServer
 
 from realbogus.stamps import StampSet
 
@@ -36,16 +33,3 @@ def stamp_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pixels[:, :, 0, 0] = np.arange(count)[:, None] + [[0.0, 100.0, 200.0]]
     folder = tmp_path_factory.mktemp("stamps") / "S"
     return StampSet(pixels, rows, ("difference", "science", "reference")).save(folder)
-
-
-@pytest.fixture(scope="session")
-def kafka(require_program: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    """A broker; the test skips without its jars."""
-    pytest.importorskip("confluent_kafka", reason='Kafka needs confluent-kafka: pip install "realbogus[stream]"')
-    require_program("java")
-    if not any(JARS.glob("kafka_*.jar")):
-        require_program("kafka", "kafka-server-start.sh")  # fails where it must be there
-        pytest.skip(f"no Kafka in {JARS}: make kafka")
-    server = KafkaServer(tmp_path_factory.mktemp("kafka"))
-    yield server
-    server.stop()

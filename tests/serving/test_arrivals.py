@@ -26,17 +26,19 @@ def test_every_cut_lacks_what_is_cut_off(frame: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.fits"
     for size in range(2880, len(frame), 1440):
         path.write_bytes(frame[:size])
-        if size in (2880, 2880 * 2 + -(-70 * 80 * 4 // 2880) * 2880):  # these are whole files of fewer parts
+        # whole files of fewer parts, with or without the begin of the next one's header behind them
+        first, second = 2880, 2880 * 2 + -(-70 * 80 * 4 // 2880) * 2880
+        if size in (first, first + 1440, second, second + 1440):
             assert bytes_missing(path) == 0
-            continue
-        assert bytes_missing(path) > 0 or size < len(frame)
+        else:
+            assert bytes_missing(path) > 0
     path.write_bytes(frame)
     assert bytes_missing(path) == 0
     path.write_bytes(frame[: 2880 * 2 + 5])
     assert bytes_missing(path) == -(-70 * 80 * 4 // 2880) * 2880 - 5
 
 
-@pytest.mark.parametrize("start", [b"", b"SIMPLE  =                    T"])
+@pytest.mark.parametrize("start", [b"", b"SIM", b"SIMPLE  =                    T"])
 def test_a_header_under_way_is_not_whole(start: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.fits").write_bytes(start)
     assert bytes_missing(tmp_path / "a.fits") == 2880
@@ -45,6 +47,56 @@ def test_a_header_under_way_is_not_whole(start: bytes, tmp_path: Path) -> None:
 def test_what_is_no_fits_is_handed_out_for_its_reason(tmp_path: Path) -> None:
     (tmp_path / "a.fits").write_bytes(b"<html>not a frame</html>")
     assert bytes_missing(tmp_path / "a.fits") == 0
+
+
+@pytest.mark.parametrize(
+    ("card", "spoiled"),
+    [
+        (b"NAXIS   =                    2", b"NAXIS   = 'ab'                "),
+        (b"NAXIS   =                    2", b"NAXIS   =        1000000000000"),
+        (b"NAXIS   =                    2", b"NAXIS   =                   -2"),
+        (b"NAXIS1  =                   80", b"NAXIS1  =                     "),
+        (b"NAXIS1  =                   80", b"NAXIS1  =                -2880"),
+        (b"BITPIX  =                  -32", b"BITPIX  =                  abc"),
+        (b"PCOUNT  =                    0", b"PCOUNT  =              -100000"),
+    ],
+)
+def test_a_spoiled_header_is_handed_out_for_its_reason(
+    card: bytes, spoiled: bytes, frame: bytes, tmp_path: Path
+) -> None:
+    assert frame.count(card) >= 1 and len(card) == len(spoiled)
+    path = tmp_path / "a.fits"
+    path.write_bytes(frame.replace(card, spoiled))
+    assert bytes_missing(path) == 0  # neither an error nor for ever
+    assert [found.name for found in Arrivals(tmp_path, settle_s=0.0).look()] == ["a.fits", "made.fits"]
+
+
+def test_a_file_is_read_once_and_what_is_done_is_not(
+    frame: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def missing(path: Path) -> int:
+        read.append(path.name)
+        return bytes_missing(path)
+
+    monkeypatch.setattr("realbogus.serving.arrivals.bytes_missing", missing)
+    arrivals = Arrivals(tmp_path, settle_s=0.0)
+    (tmp_path / "b.fits.gz").write_bytes(gzip.compress(frame)[:-9])  # looked at once too, though it is not whole
+    for _ in range(3):
+        assert [found.name for found in arrivals.look()] == ["made.fits"]
+    assert sorted(read) == ["b.fits.gz", "made.fits"]
+    done = arrivals.look()
+    assert arrivals.look(skip=done) == [] and arrivals.waiting(skip=done) == ["b.fits.gz"]
+    (tmp_path / "c.fits").write_bytes(frame)
+    other = Arrivals(tmp_path, settle_s=0.0)
+    read.clear()
+    assert [found.name for found in other.look(skip=done)] == ["c.fits"] and "made.fits" not in read
+    (tmp_path / "made.fits").write_bytes(frame + bytes(2880))  # the same name, another file
+    assert [found.name for found in other.look(skip=done)] == ["c.fits", "made.fits"]
+    for path in tmp_path.iterdir():
+        path.unlink()
+    assert other.look() == [] and not other._seen
 
 
 def test_packed_files_are_unpacked_to_see_their_end(frame: bytes, tmp_path: Path) -> None:

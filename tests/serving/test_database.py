@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 import time
@@ -15,7 +16,7 @@ from astropy.table import Table
 
 from realbogus.classifier import Card
 from realbogus.errors import ConfigError, OutputError
-from realbogus.serving.batch import Batch, Scored
+from realbogus.serving.batch import Batch, Failed, Scored
 from realbogus.serving.loop import score
 from realbogus.serving.patience import UnavailableError
 from realbogus.serving.scorer import Scorer
@@ -195,3 +196,45 @@ def test_many_rows_a_second(tmp_path: Path) -> None:
         sink.write(each)
     sink.close()
     assert 4096 / (time.process_time() - begun) > 2000
+
+
+#: Words of a survey that look like JSON's own for NUL, and NUL itself, nested too.
+_WORDS = [r"a\u0000b", "c\0d", "\\\0e"]
+
+
+def test_words_that_look_like_an_escape_stay_as_they_are(tmp_path: Path) -> None:
+    sink = open_sink(f"sqlite:///{tmp_path}/x.db")
+    sink.write(scored_of(0, 3, weather=_WORDS, pair=[[word, "e"] for word in _WORDS]))
+    sink.close()
+    base = sqlite3.connect(tmp_path / "x.db")
+    found = base.execute("SELECT extra->>'weather', extra->>'$.pair[0]' FROM candidates ORDER BY id").fetchall()
+    base.close()
+    expected = [word.replace("\0", "\N{SYMBOL FOR NULL}") for word in _WORDS]
+    assert found == [(word, word) for word in expected]
+
+
+def test_postgres_takes_words_that_look_like_an_escape_and_long_keys(empty: Any) -> None:
+    words = "".join(np.random.default_rng(0).choice(list("abcdefghijklmnop"), 9000).tolist())  # nothing to compress
+    sink = open_sink(empty.url)
+    scored = scored_of(0, 3, weather=_WORDS)
+    scored.rows["id"] = [words + "1", words + "2", "short"]
+    sink.write(scored)
+    sink.write(scored)
+    sink.refuse([Failed(words, "a reason", where=words)])
+    sink.close()
+    found = dict(ask(empty, "SELECT id, extra->>'weather' FROM candidates"))
+    assert found["short"] == "\\\N{SYMBOL FOR NULL}e" and len(found) == 3 and max(map(len, found)) == 600
+    assert ask(empty, "SELECT reason FROM failed") == [("a reason",)]
+
+
+def test_whole_numbers_beyond_64_bits_go_with_the_others(tmp_path: Path) -> None:
+    sink = open_sink(f"sqlite:///{tmp_path}/x.db")
+    large = np.array([7, 2**63, 2**64 - 1], dtype=np.uint64)
+    sink.write(scored_of(0, 3, flags=large, snr=large, mask=large))
+    sink.close()
+    base = sqlite3.connect(tmp_path / "x.db")
+    rows = base.execute("SELECT flags, snr, extra FROM candidates ORDER BY id").fetchall()
+    base.close()
+    assert [row[:2] for row in rows] == [(7, 7.0), (None, None), (None, None)]
+    extra = [json.loads(row[2]) for row in rows]
+    assert extra[0] == {"mask": 7} and extra[2] == dict.fromkeys(("flags", "snr", "mask"), 2**64 - 1)

@@ -49,6 +49,19 @@ def test_every_extra_of_the_page_exists() -> None:
     assert named and named <= set(extras)
 
 
+@pytest.mark.parametrize("part", TEXT.split("\n## ")[1:], ids=lambda part: part.splitlines()[0])
+def test_the_commands_of_a_part_run_on_its_extras(part: str) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    install = re.search(r"realbogus\[([a-z,]+)\]", part)
+    assert install is not None
+    have = set(install[1].split(","))
+    have |= {name for extra in have for name in re.findall(r"realbogus\[(\w+)\]", " ".join(extras[extra]))}
+    needs = {"sqlite:": "database", "postgresql:": "database", "kafka:": "stream", "/alerts": "alerts"}
+    needs |= {'"serve"': "serve", "bundle:ro": "openvino"}
+    wanted = {extra for word, extra in needs.items() if word in part}
+    assert wanted and wanted <= have
+
+
 def test_the_unit_is_one(tmp_path: Path) -> None:
     unit = configparser.ConfigParser(strict=True, interpolation=None)
     unit.optionxform = str  # type: ignore[assignment,method-assign]

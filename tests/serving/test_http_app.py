@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,13 @@ sys.path.insert(0, str(Path(__file__).parent))  # http_kit.py; importlib mode pu
 from http_kit import TOKEN, Bright, alerts, fits_file, npy, said, say, stamp
 
 from realbogus.cli import main
+from realbogus.errors import OutputError
 from realbogus.runtimes import default_model, load_classifier
+from realbogus.serving.http import service as service_room
 from realbogus.serving.http.app import make_app
 from realbogus.serving.http.counters import Counters
 from realbogus.serving.http.limits import Limits
+from realbogus.serving.http.posted import Given
 from realbogus.serving.http.service import Service
 from realbogus.serving.policy_file import change_policy, history_of
 
@@ -232,6 +236,62 @@ def test_a_model_that_takes_too_long_is_no_answer(made):
     assert answer.status == 503 and int(answer.headers["retry-after"]) >= 1
 
 
+def _slow_where_large(monkeypatch, seconds):
+    """Bodies of more than 1 MB take so long to read."""
+    real = service_room.posted_from
+
+    def read(data, *rest):
+        time.sleep(seconds if len(data) > 2**20 else 0)
+        return real(data, *rest)
+
+    monkeypatch.setattr(service_room, "posted_from", read)
+
+
+def test_large_bodies_do_not_hold_up_a_single_stamp(monkeypatch):
+    _slow_where_large(monkeypatch, 1.5)
+    large = npy(np.stack([stamp(80)[None]] * 70))
+    ends: dict[str, float] = {}
+
+    async def ask(made, name, body):
+        found = await made.score(body, "application/x-npy", Given(noise=(1.0,), fwhm=(3.0,)))
+        ends[name] = time.monotonic()
+        return len(found["candidates"])
+
+    async def all_of_them(made):
+        waiting = [asyncio.create_task(ask(made, f"large {number}", large)) for number in range(3)]
+        await asyncio.sleep(0.05)  # these have the readers now
+        return [await ask(made, "small", STAMP), *[await each for each in waiting]]
+
+    with Service(Bright()) as made:
+        assert asyncio.run(all_of_them(made)) == [1, 70, 70, 70]
+    assert ends["small"] < min(ends[f"large {number}"] for number in range(3)) - 0.5
+
+
+def test_what_takes_too_long_to_read_is_no_answer(made, monkeypatch):
+    _slow_where_large(monkeypatch, 0.6)
+    began = time.monotonic()
+    answer = post(made(limits=Limits(answer_s=0.1)), npy(np.stack([stamp(80)[None]] * 70)))
+    assert answer.status == 503 and "no score within 0.1 s" in answer.reason and time.monotonic() - began < 0.55
+
+
+def test_a_policy_that_cannot_be_recorded_is_not_in_force(made, tmp_path, monkeypatch):
+    path = change_policy(tmp_path / "policy.json", "0.9")
+    app = made(policy=str(path), token=TOKEN)
+    key = {"authorization": f"Bearer {TOKEN}"}
+
+    def full(*_):
+        raise OutputError("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("realbogus.serving.policy_file.append_json", full)
+        assert say(app, "PUT", "/policy", body=b'{"policy": "0.7"}', **key).status == 503
+    assert post(app, npy(stamp(80)), "noise=1&fwhm=3", **key).json()["policy"] == "fixed=0.9"
+    with (tmp_path / "policy.history.jsonl").open("a") as stream:
+        stream.write('{"torn')
+    assert say(app, "PUT", "/policy", body=b'{"policy": "0.7"}', **key).status == 200
+    assert [line["new"] for line in say(app, "GET", "/policy", **key).json()["history"]] == ["fixed=0.9", "fixed=0.7"]
+
+
 def test_three_channels_go_to_a_model_of_three(made):
     names = ("difference", "science", "reference")
     app = made(Bright(names))
@@ -246,6 +306,7 @@ def test_three_channels_go_to_a_model_of_three(made):
         (["--port", "99999"], "port 99999"),
         (["--token", "short"], "16 or more"),
         (["--batch", "0"], "batch is 0"),
+        (["--longitude", "900"], "longitude 900"),
         (["--policy", "purity=0.9"], "holds no calibration"),
         (["--host", "0.0.0.0", "--token-file", "no/such/folder/token"], "choose another --token-file"),
         (["no-such-model.onnx"], "there is no model"),

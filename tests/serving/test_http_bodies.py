@@ -266,3 +266,15 @@ def test_real_alerts(shared_data):
         posted = read(data)
         np.testing.assert_array_equal(posted.pixels, truth.pixels[:, :1])
         assert posted.usable.tolist() == truth.catalogue["usable"].tolist()
+
+
+def test_what_an_alert_does_not_say_is_nan_and_a_long_id_a_reason():
+    import made
+
+    detector = np.random.default_rng(0).normal(0, made.NOISE, (200, 200)).astype("f4")
+    records = [made.ztf_at(detector, 100, 100, number) for number in (1, 2)]
+    records[1]["candidate"] = records[1]["candidate"] | {"jd": float("nan"), "fwhm": None}
+    records[1] |= {"objectId": "x" * 900_000}
+    posted = read(made.container(made.ZTF_SCHEMA, records))
+    assert posted.ids == ["1", "2"] and posted.fwhm_from[0] == "packet" != posted.fwhm_from[1]
+    assert np.isfinite(posted.mjd).tolist() == [True, False]

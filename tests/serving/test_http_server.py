@@ -163,11 +163,11 @@ def test_too_many_connections_are_told_so():
 
 def test_a_reader_that_does_not_read_is_cut_off():
     many = npy(np.ones((2000, 1, 16, 16), np.uint8))
-    with serving(answer_s=0.5) as port, connect(port) as connection:
+    with serving(answer_s=4.0) as port, connect(port) as connection:  # to read and score one takes a part of that
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         with pytest.raises(OSError, match=r"reset|pipe"):
             for _ in range(200):  # each answer has 800 kB, and nobody fetches them
-                connection.sendall(head(len(many)) + many)
+                connection.sendall(head(len(many), "/score?noise=1&fwhm=3") + many)
         assert ask(port, "POST", "/score", STAMP).status == 200
 
 

@@ -20,15 +20,17 @@ from kafka_server import KafkaServer
 
 from realbogus.adapters.packets import UnusableError
 from realbogus.classifier import Card
-from realbogus.errors import ConfigError, InputError
-from realbogus.serving.batch import Batch
+from realbogus.errors import ConfigError, InputError, OutputError
+from realbogus.serving.batch import Batch, Failed
+from realbogus.serving.kafka_address import KafkaAddress
 from realbogus.serving.loop import score
 from realbogus.serving.patience import UnavailableError
 from realbogus.serving.schema_registry import Schemas
 from realbogus.serving.scorer import Scorer
 from realbogus.serving.sinks import open_sink
 from realbogus.serving.sinks.dead_letters import DeadLetters
-from realbogus.serving.sources.kafka import KafkaAddress, KafkaSource
+from realbogus.serving.sinks.kafka import KafkaTopic
+from realbogus.serving.sources.kafka import KafkaSource
 
 pytest.importorskip("confluent_kafka", reason='Kafka needs confluent-kafka: pip install "realbogus[stream]"')
 fastavro = pytest.importorskip("fastavro", reason='alerts are Avro: pip install "realbogus[stream]"')
@@ -80,18 +82,28 @@ def bare(record: dict[str, Any]) -> bytes:
     return stream.getvalue()
 
 
+KNOWN = json.dumps({"schema": json.dumps(SCHEMA)}).encode()
+
+
 @pytest.fixture
-def registry() -> Iterator[str]:
-    """A schema registry that knows schema 7, and answers 500 for schema 9."""
+def answers() -> dict[str, tuple[int, bytes, dict[str, str]]]:
+    """What the registry says: it knows schema 7, answers 500 for schema 9, and 404 for the rest."""
+    return {"7": (200, KNOWN, {}), "9": (500, b"", {})}
+
+
+@pytest.fixture
+def registry(answers: dict[str, tuple[int, bytes, dict[str, str]]]) -> Iterator[str]:
+    """A schema registry."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            number = self.path.rpartition("/")[2]
-            status = {"7": 200, "9": 500}.get(number, 404)
+            status, body, headers = answers.get(self.path.rpartition("/")[2], (404, b"", {}))
+            answers["asked"] = (0, b"", dict(self.headers))
             self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.end_headers()
-            if status == 200:
-                self.wfile.write(json.dumps({"schema": json.dumps(SCHEMA)}).encode())
+            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -150,6 +162,169 @@ def test_schemas_come_from_the_registry_and_are_kept(registry: str, tmp_path: Pa
     (tmp_path / "a.avsc").write_text("{")
     with pytest.raises(InputError, match="cannot be read as an Avro schema"):
         Schemas(tmp_path / "a.avsc")
+
+
+def test_what_a_registry_says_by_mistake_does_not_condemn_a_schema(registry: str, answers: Any) -> None:
+    now = [0.0]
+    schemas = Schemas(registry=registry, clock=lambda: now[0])
+    cut = {"1": (200, KNOWN[:100], {}), "2": (200, KNOWN[:100], {"Content-Length": str(len(KNOWN))}),
+           "3": (200, b"<html>tired</html>", {}), "4": (200, b"ff\r\nabc", {"Transfer-Encoding": "chunked"}),
+           "5": (200, b"[" * 100_000, {})}  # fmt: skip
+    answers |= cut
+    for number in cut:
+        with pytest.raises(UnavailableError, match=f"schema {number} of|does not answer"):
+            schemas(int(number))
+    answers |= {number: (200, KNOWN, {}) for number in "12345"}
+    assert all(schemas(number).packet.kind == "rubin" for number in range(1, 6))
+    answers |= cut
+    assert schemas(1).packet.kind == "rubin"  # known for good
+    answers["6"] = cut["3"]
+    with pytest.raises(UnavailableError):
+        schemas(6)
+    now[0] = 61.0  # the same for a minute: it is the schema
+    with pytest.raises(UnusableError, match="schema 6 of the registry cannot be read"):
+        schemas(6)
+
+
+def test_a_schema_that_is_registered_late_is_found(registry: str, answers: Any) -> None:
+    now = [0.0]
+    schemas = Schemas(registry=registry, clock=lambda: now[0])
+    for seconds in (0.0, 59.0):
+        now[0] = seconds
+        with pytest.raises(UnusableError, match="no schema 8"):
+            schemas(8)
+        answers["8"] = (200, KNOWN, {})  # within the minute nobody asks
+    now[0] = 60.0
+    assert schemas(8).packet.kind == "rubin"
+
+
+def test_a_registrys_password_goes_to_nobody_else(registry: str, answers: Any) -> None:
+    answers["7"] = (307, b"", {"Location": registry.replace("127.0.0.1", "localhost") + "/schemas/ids/70"})
+    answers["70"] = (200, KNOWN, {})
+    with pytest.raises(UnavailableError, match="answers 307"):
+        Schemas(registry=registry.replace("//", "//me:secret@"))(7)
+    assert answers["asked"][2]["Host"].startswith("127.0.0.1") and "Authorization" in answers["asked"][2]
+
+
+def test_nothing_may_stand_behind_a_record() -> None:
+    from realbogus.adapters.packets import Packet, Unusable
+    from realbogus.adapters.reading import read_packets
+
+    for mark in (b"", b"\0\0\0\0\7"):
+        (good,) = read_packets(mark + bare(alert(1)), schema=SCHEMA)
+        (longer,) = read_packets(mark + bare(alert(1)) + b"xyz", schema=SCHEMA)
+        assert isinstance(good, Packet)
+        assert isinstance(longer, Unusable) and longer.reason.startswith("3 bytes behind the record")
+
+
+class Message:
+    """What a consumer gives."""
+
+    def __init__(self, value: bytes, offset: int = 0) -> None:
+        self._value, self._offset = value, offset
+
+    def value(self) -> bytes:
+        return self._value
+
+    def topic(self) -> str:
+        return "t"
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self._offset
+
+
+def several(numbers: range, codec: str = "deflate") -> bytes:
+    stream = io.BytesIO()
+    record = alert(0)
+    records = [record | {"diaSource": record["diaSource"] | {"diaSourceId": number}} for number in numbers]
+    fastavro.writer(stream, SCHEMA, records, codec=codec)
+    return stream.getvalue()
+
+
+def test_a_message_that_unpacks_to_too_much_is_one_failure() -> None:
+    source = KafkaSource("kafka://127.0.0.1:9/t", "g", packets=True)
+    large = several(range(300))
+    (batch,) = source._batches([Message(container(alert(7))), Message(large, 1)], 512)
+    assert batch.rows["id"].tolist() == ["7"]
+    (failed,) = batch.failed
+    assert (
+        failed.reason.startswith("refused: a message that unpacks to more than 256 records")
+        and failed.where == "t[0]@1"
+    )
+    assert failed.payload == large and batch.receipt == {("t", 0): (-1, 2)}
+    source.close()
+
+
+def test_batches_are_no_larger_than_asked_for() -> None:
+    source = KafkaSource("kafka://127.0.0.1:9/t", "g", packets=True)
+    batches = list(source._batches([Message(several(range(5))), Message(several(range(5, 9)), 1)], 3))
+    assert [len(batch) for batch in batches] == [3, 3, 3]
+    assert [int(name) for batch in batches for name in batch.rows["id"]] == list(range(9))
+    assert all(packet is not None for batch in batches for packet in batch.packets or ())
+    # an offset goes with the last row of its message
+    assert [batch.receipt for batch in batches] == [{}, {("t", 0): (-1, 1)}, {("t", 0): (-1, 2)}]
+    source.close()
+
+
+def test_whoever_ends_it_while_the_registry_is_away_is_heard() -> None:
+    schemas = Schemas(registry="http://127.0.0.1:9")
+    source = KafkaSource("kafka://127.0.0.1:9/t", "g", schemas=schemas, say=lambda text: source.stop())
+    source._messages = lambda size: iter([Message(b"\0\0\0\0\7" + bare(alert(1)))])  # type: ignore[method-assign]
+    assert list(source.batches(8, 0.1)) == []
+    source.close()
+
+
+def narrow(kafka: KafkaServer, topic: str, most: int) -> None:
+    """Make a topic that takes so many bytes a message."""
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    settings = {"max.message.bytes": str(most)}
+    admin = AdminClient({"bootstrap.servers": kafka.address})
+    admin.create_topics([NewTopic(topic, 1, 1, config=settings)])[topic].result(30)
+
+
+def test_a_dead_letter_that_does_not_fit_goes_without_its_body(kafka: KafkaServer) -> None:
+    narrow(kafka, "narrow.dead", 4000)
+    letters = DeadLetters(f"kafka://{kafka.address}/narrow.dead")
+    noise = np.random.default_rng(0).bytes(20_000)  # nothing that could be packed
+    bodies = [b"a", noise[:3000], noise, b"b", bytes(17 * 2**20)]
+    failed = [Failed("", f"damaged: {len(body)}", body, f"t[0]@{k}") for k, body in enumerate(bodies)]
+    letters.refuse(failed)
+    letters.refuse([Failed("", "damaged", b"c", "t[0]@9")])  # and it goes on
+    letters.close()
+    found = {message.key().decode(): message for message in receive(kafka, "narrow.dead", 6)}
+    assert sorted(found) == [f"t[0]@{k}" for k in (0, 1, 2, 3, 4, 9)]
+    whole = {key: message.value() or b"" for key, message in found.items()}
+    assert [whole[f"t[0]@{k}"] for k in range(5)] == [b"a", noise[:3000], b"", b"b", b""]
+    told = dict(found["t[0]@2"].headers())
+    assert told == {"reason": b"damaged: 20000", "where": b"t[0]@2", "size": b"20000"}
+
+
+def test_a_row_that_the_topic_does_not_take_goes_to_the_dead_letters(kafka: KafkaServer) -> None:
+    narrow(kafka, "narrow", 12_000)
+    rows = Table({"id": ["a", "b", "c"], "noise": [1.0] * 3, "fwhm": [2.5] * 3})
+    pixels = np.zeros((3, 1, 64, 64), "f4")
+    pixels[1] = np.random.default_rng(0).normal(size=(64, 64))
+    scored = Scorer(Bright())(Batch(rows, pixels))
+    gone: list[Failed] = []
+    topic = KafkaTopic(f"kafka://{kafka.address}/narrow")
+    with pytest.raises(OutputError, match=r"1 candidates, b the first: \d+ bytes with its score"):
+        topic.write(scored)
+    topic.dead = gone.extend
+    topic.write(Scorer(Bright())(Batch(rows, pixels)))
+    topic.close()
+    assert [(entry.id, entry.where) for entry in gone] == [("b", "narrow/b")] and len(gone[0].payload or b"") > 12_000
+    assert {message.key() for message in receive(kafka, "narrow", 4)} == {b"a", b"c"}
+
+
+def test_a_stream_needs_a_place_for_its_scores(capsys: pytest.CaptureFixture[str]) -> None:
+    from realbogus.cli import main
+
+    assert main(["stream", "kafka://127.0.0.1:9/alerts"]) == 1
+    assert "say where the scores go: --to" in capsys.readouterr().err.replace("\n", " ")
 
 
 def test_a_topic_is_read_in_every_wire_format(kafka: KafkaServer, registry: str, tmp_path: Path) -> None:

@@ -119,6 +119,34 @@ def test_patience_may_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shelf.whole is False
 
 
+def test_whoever_ends_it_while_a_sink_is_away_is_heard_and_nothing_is_committed() -> None:
+    stop, said = threading.Event(), []
+
+    def say(text: str) -> None:
+        said.append(text)
+        if "trying again in 2 s" in text:
+            stop.set()
+
+    source, shelf = Numbers(6), Shelf(away=10**6)
+    began = time.monotonic()
+    tally = score(source, Scorer(Half()), [shelf], size=2, say=say, stop=stop)
+    assert time.monotonic() - began < 20 and tally.rows == 0
+    assert source.log == ["source closed"] and shelf.whole is False
+    assert said[-1].startswith("shelf is away; ended meanwhile: what was at hand is not committed")
+
+
+def test_of_a_batch_without_a_receipt_nothing_is_kept_until_a_file_is_in_place() -> None:
+    class Quiet(Numbers):
+        def batches(self, size: int, wait_s: float) -> Iterator[Batch]:
+            yield Batch.of_failed([Failed("", "torn")])
+            yield batch_of(0, 2)
+
+    source, shelf = Quiet(2), Shelf()
+    shelf.lasting = False
+    score(source, Scorer(Half()), [shelf])
+    assert source.log == [("commit", 2), "source closed"]
+
+
 def test_a_sink_that_refuses_ends_it_uncommitted() -> None:
     class Refusing(Shelf):
         def write(self, scored: Scored) -> None:

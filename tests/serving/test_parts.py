@@ -331,7 +331,8 @@ def test_options_that_cannot_be(stamp_folder: Path, tmp_path: Path, capsys, monk
             pass
     for words, says in (
         (["--to", "a.csv", "--engine", "cloud"], "unknown engine 'cloud': known are local, ray"),
-        (["-o", "a.csv", "--engine", "ray"], "give --to with --engine"),
+        (["-o", "a.csv", "--engine", "cloud"], "unknown engine 'cloud': known are local, ray"),
+        (["-o", "a.csv", "--workers", "2"], "give --engine ray"),
     ):
         assert main(["score", str(stamp_folder), *words]) == 1
         assert says in " ".join(capsys.readouterr().err.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
@@ -14,8 +15,11 @@ import pytest
 from realbogus.errors import InputError
 from realbogus.images.simulate import simulate_night
 from realbogus.serving.batch import Batch
-from realbogus.serving.packets import extended, extended_schema
+from realbogus.serving.packets import extended, extended_schema, originals_of
 from realbogus.serving.sources import SOURCES, Source, open_source
+from realbogus.serving.sources.alerts import AlertSource
+from realbogus.serving.sources.frames import FrameSource
+from realbogus.serving.sources.stamps import StampSource
 from realbogus.stamps import StampSet
 
 
@@ -68,10 +72,12 @@ def test_a_row_without_an_id_gets_one_of_its_own(toy_stamps: StampSet, tmp_path:
     assert found == ["n1/a", "n1/S#1", "n1/S#2", "n1/b"]
 
 
-@pytest.mark.parametrize("wrong", ["pixels", "catalogue", "card", "rows", "channels"])
+@pytest.mark.parametrize("wrong", ["pixels", "order", "catalogue", "card", "rows", "channels"])
 def test_a_damaged_set_is_refused_at_opening(stamp_folder: Path, tmp_path: Path, wrong: str) -> None:
     folder = StampSet.load(stamp_folder).select(np.arange(3)).save(tmp_path / "S")
-    if wrong == "pixels":
+    if wrong == "order":
+        np.save(folder / "pixels.npy", np.asfortranarray(np.load(folder / "pixels.npy")))
+    elif wrong == "pixels":
         np.save(folder / "pixels.npy", np.zeros((2, 3, 64, 64), np.float32))
     elif wrong in ("catalogue", "card"):
         (folder / {"catalogue": "catalogue.parquet", "card": "card.json"}[wrong]).write_text("{")
@@ -82,12 +88,43 @@ def test_a_damaged_set_is_refused_at_opening(stamp_folder: Path, tmp_path: Path,
 
 def test_what_holds_nothing_known_says_what_is(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
+    known = r"nothing that can be scored; known are alerts: Avro .* stamp sets: .* stamps: "
     for path in (tmp_path, tmp_path / "notes.txt"):
-        with pytest.raises(InputError, match=r"nothing that can be scored; known are alerts: Avro .* stamps: "):
+        with pytest.raises(InputError, match=known):
             open_source(path)
     with pytest.raises(InputError, match="there is no"):
         open_source(tmp_path / "absent")
     assert set(SOURCES) >= {"alerts", "frames", "stamps"}
+
+
+def test_what_lies_beside_does_not_make_alerts_of_frames_or_stamps(stamp_folder: Path, tmp_path: Path) -> None:
+    for name in ("light.fits.fz", "flats.zip", "alerts-out/a.avro"):
+        (tmp_path / "frames" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "frames" / name).write_bytes(b"Obj\x01")
+    source = open_source(tmp_path / "frames")
+    assert isinstance(source, FrameSource)
+    source.close()
+    (tmp_path / "frames" / "light.fits.fz").unlink()
+    assert isinstance(open_source(tmp_path / "frames"), AlertSource)
+    shutil.copytree(stamp_folder, tmp_path / "S")
+    (tmp_path / "S" / "a.avro").write_bytes(b"Obj\x01")
+    (tmp_path / "S" / "a.fits").write_bytes(b"")
+    assert isinstance(open_source(tmp_path / "S"), StampSource)
+
+
+def test_a_folder_of_stamp_sets_is_read_set_after_set(stamp_folder: Path, tmp_path: Path) -> None:
+    for name in ("b", "a/stamps", ".hidden"):
+        shutil.copytree(stamp_folder, tmp_path / name)
+    source = open_source(tmp_path, prefix="n/", channels=("difference",))
+    assert source.count == 100
+    batches = drain(source, 30)
+    whole = StampSet.load(stamp_folder)
+    names = whole.catalogue["id"].tolist()
+    assert ids(batches) == [f"n/{place}/{name}" for place in ("a/stamps", "b") for name in names]
+    np.testing.assert_array_equal(
+        np.concatenate([batch.pixels for batch in batches]), np.concatenate([whole.pixels[:, :1]] * 2)
+    )
+    assert [part.name.rpartition("/")[2] for part in source.parts(50)] == ["stamps, rows 0 to 50", "b, rows 0 to 50"]
 
 
 @pytest.fixture(scope="module")
@@ -157,6 +194,24 @@ def test_records_go_out_as_they_came_with_the_score_behind(packets: Path) -> Non
         assert (str(record["candid"]), record["rb"], record["rbversion"], record["rbreal"]) == (name, 0.25, "2", False)
         before = fastavro.schemaless_reader(io.BytesIO(original.body), fastavro.parse_schema(dict(original.schema)))
         assert {key: record[key] for key in before} == before
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_file_that_an_archive_has_twice(packets: Path, tmp_path: Path, order: tuple[int, int]) -> None:
+    whole = (packets / "a.avro").read_bytes()
+    # the second one's record is cut off inside: the container itself says nothing of it
+    record = next(iter(originals_of(io.BytesIO(whole), len(whole))))[1].body
+    versions = [whole, whole.replace(record[-400:], bytes(400))]
+    assert versions[0] != versions[1]
+    archive = tmp_path / "night.tar"
+    with tarfile.open(archive, "w") as out:
+        for k in order:
+            info = tarfile.TarInfo("a.avro")
+            info.size = len(versions[k])
+            out.addfile(info, io.BytesIO(versions[k]))
+    (batch,) = drain(open_source(archive))
+    assert ids([batch]) == ["1"] and len(batch.failed) == 1
+    assert batch.failed[0].where.startswith("night.tar/a.avro")
 
 
 def test_links_that_lead_out_are_refused(packets: Path, tmp_path: Path) -> None:

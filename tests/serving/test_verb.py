@@ -66,7 +66,7 @@ def test_ids_that_come_twice_are_told(toy_stamps: StampSet, tmp_path: Path, caps
     ("words", "says"),
     [
         (["S"], "say where the scores go"),
-        (["S", "-o", "a.csv", "--to", "b.csv"], "say where the scores go"),
+        (["S", "-o", "a.xls"], "write a table as .parquet"),
         (["S", "--to", "out.xls"], "cannot tell what to write to out.xls"),
         (["S", "--to", "a.csv", "out/", "--format", "fits"], "unknown sink 'fits'"),
         (["S", "--to", "a.csv", "--policy", "purity=0.9"], "holds no calibration"),
@@ -82,6 +82,34 @@ def test_what_cannot_be_is_said_and_nothing_is_left(
     named = [str(stamp_folder) if word == "S" else word for word in words]
     assert says in fails(capsys, "score", *named)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_o_is_a_sink_like_the_others(toy_stamps: StampSet, tmp_path: Path, capsys) -> None:
+    """Policy, prefix and sizes hold for it; a stamp that cannot be scored is a row without a score."""
+    stamps = toy_stamps.select(np.arange(6))
+    stamps = StampSet(stamps.pixels.copy(), stamps.catalogue, stamps.channels)
+    stamps.pixels[2, 0, 5, 5] = np.nan
+    out, other = tmp_path / "out.parquet", tmp_path / "other.csv"
+    words = ["score", str(stamps.save(tmp_path / "S")), "-o", str(out), "--policy", "at-most=1", "--id-prefix", "n1/"]
+    assert main([*words, "--to", str(other), "--batch", "4"]) == 0
+    assert "6 candidates, 5 of them scored" in capsys.readouterr().out and other.exists()
+    rows = read_parquet(out)
+    assert rows["score"].mask.tolist() == [False, False, True, False, False, False]
+    assert set(rows["policy"]) == {"at-most=1"} and rows["real"].sum() <= 1
+    assert all(name.startswith("n1/") for name in rows["id"])
+
+
+def test_nights_change_at_the_longitude_that_is_given(toy_stamps: StampSet, tmp_path: Path, capsys) -> None:
+    stamps = toy_stamps.select(np.arange(4))
+    stamps.catalogue["mjd"] = [60000.47, 60000.48, 60000.55, 60000.56]  # about noon UT: 19 h to 21 h at Xinglong
+    folder = str(stamps.save(tmp_path / "S"))
+    out = tmp_path / "out.parquet"
+    for longitude, nights in ((0, 2), (117.6, 1)):
+        words = ["score", folder, "-o", str(out), "--policy", "at-most=1", "--longitude", str(longitude)]
+        assert main(words) == 0
+        rows = read_parquet(out)
+        assert len(rows) == 4 and int(rows["real"].sum()) == nights
+    assert "longitude 999" in fails(capsys, "score", folder, "-o", out, "--longitude", "999")
 
 
 def test_an_error_in_the_middle_leaves_the_old_file(stamp_folder: Path, tmp_path: Path, capsys, monkeypatch) -> None:

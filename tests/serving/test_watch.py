@@ -5,19 +5,26 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from realbogus.errors import InputError
+from realbogus.errors import FrameError, InputError
 from realbogus.images.simulate import simulate_night
 from realbogus.pipeline.settings import NightSettings
+from realbogus.pipeline.workers import worker_pool
 from realbogus.serving.loop import score
 from realbogus.serving.scorer import Scorer
-from realbogus.serving.sources.watch import WatchSource
+from realbogus.serving.sources import watch as watch_room
+from realbogus.serving.sources.watch import WatchSource, _Outcome
 
 pytest.importorskip("sqlalchemy", reason='a database is written: pip install "realbogus[database]"')
 
@@ -77,6 +84,173 @@ def test_frames_are_searched_as_they_come_and_once(camera: Path, tmp_path: Path,
         notes.write('{"frame": "cut o')  # a kill in the middle of a line
     again, _, said = watch(folder)
     assert again == counts and said == []
+    again, _, said = watch(folder, prefix="n2/")  # another prefix is another run
+    assert {name: count // 2 for name, count in again.items()} == counts
+    shutil.copy(frames[0], folder / frames[1].name)  # the next night's frame under the same name
+    _, _, said = watch(folder, prefix="n2/")
+    assert [line.split(":")[0] for line in said] == [frames[1].name] * 2 and "another file than before" in said[0]
+
+
+def test_frames_that_cannot_be_used_are_passed_over_for_the_reference(camera: Path, tmp_path: Path, watch) -> None:
+    folder = tmp_path / "camera"
+    folder.mkdir()
+    for number in range(3):
+        (folder / f"0-bias{number}.fits").write_bytes(b"no frame at all")
+    frames = sorted(camera.iterdir())
+    shutil.copy(frames[0], folder)
+    counts, failed, said = watch(folder, first=2)
+    assert not counts and not failed and "4 frames wait for a reference: 2 usable ones" in said[-1]
+    for frame in frames[1:]:
+        shutil.copy(frame, folder)
+    counts, failed, said = watch(folder, first=2)
+    assert set(counts) <= {frame.name for frame in frames} and sorted(failed) == [f"0-bias{k}.fits" for k in range(3)]
+    assert any("reference made of the first 2 frames" in line for line in said)
+
+
+def test_where_no_reference_can_be_made_more_frames_are_waited_for(
+    camera: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+
+    def prepare(sightings: Any, settings: Any, path: Path) -> None:
+        tried.append(len(sightings))
+        if len(sightings) < 3:
+            raise FrameError("they do not overlap")
+        path.write_bytes(b"made")
+
+    monkeypatch.setattr(watch_room, "prepare_reference", prepare)
+    monkeypatch.setattr(watch_room, "look", lambda job: job[0])
+    said: list[str] = []
+    source = WatchSource(camera, tmp_path / "work", first=2, settle_s=0.0, say=said.append)
+    fresh = source._arrivals.look()
+    assert [source._reference(fresh[:2]) for _ in range(3)] == [None] * 3 and tried == [2]
+    assert "they do not overlap" in said[0] and len(said) == 1
+    assert source._reference(fresh) == tmp_path / "work" / "reference.fits" and tried == [2, 3]
+
+
+class Pool:
+    """In place of processes: what each call gives, or that the process died."""
+
+    def __init__(self, outcomes: list[Any]) -> None:
+        self.outcomes = outcomes
+
+    def submit(self, work: Any, *_: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        if work is os.getpid:
+            done.set_result(None)
+            return done
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, BaseException):
+            done.set_exception(outcome)
+        else:
+            done.set_result(outcome)
+        return done
+
+    def shutdown(self, **_: Any) -> None:
+        pass
+
+
+def died() -> BrokenProcessPool:
+    return BrokenProcessPool("killed")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "reasons", "noted"),
+    [
+        ([_Outcome("no stars")], ["no stars"], 1),
+        ([_Outcome("no room on the disk", passing=True)], ["no room on the disk"], 0),
+        ([died(), _Outcome("no stars")], ["no stars"], 1),
+        ([died(), died()], ["the process that worked on this frame died twice, most likely for lack of memory"], 0),
+    ],
+)
+def test_what_is_not_the_frames_fault_is_not_noted(
+    outcomes: list[Any], reasons: list[str], noted: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "camera"
+    folder.mkdir()
+    (folder / "a.fits").write_bytes(b"no frame at all")
+    monkeypatch.setattr(watch_room, "worker_pool", lambda count, deaf: Pool(outcomes))
+    (tmp_path / "reference.fits").touch()
+    settings = NightSettings(reference=str(tmp_path / "reference.fits"))
+    source = WatchSource(folder, tmp_path / "work", settings=settings, settle_s=0.0, idle_s=0.1)
+    found = []
+    for batch in source.batches(8, 0.1):
+        found += [entry.reason for entry in batch.failed]
+        source.commit(batch.receipt)
+    source.close()
+    assert found == reasons and not outcomes
+    notes = tmp_path / "work" / "done.jsonl"
+    assert (len(notes.read_text().splitlines()) if notes.exists() else 0) == noted
+
+
+def test_a_process_that_dies_while_it_ends_costs_no_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "camera"
+    folder.mkdir()
+    (folder / "a.fits").write_bytes(b"no frame at all")
+    (tmp_path / "reference.fits").touch()
+    settings = NightSettings(reference=str(tmp_path / "reference.fits"))
+    source = WatchSource(folder, tmp_path / "work", settings=settings, settle_s=0.0)
+
+    class Ending(Pool):
+        def submit(self, work: Any, *words: Any) -> Future[Any]:
+            source.stop()
+            return super().submit(work, *words)
+
+    monkeypatch.setattr(watch_room, "worker_pool", lambda count, deaf: Ending([died()]))
+    assert list(source.batches(8, 0.1)) == []
+
+
+def test_closing_ends_what_passes_over_signals(tmp_path: Path) -> None:
+    (tmp_path / "camera").mkdir()
+    source = WatchSource(tmp_path / "camera", tmp_path / "work")
+    source._pool = worker_pool(1, deaf=True)
+    source._child = source._pool.submit(os.getpid).result()
+    os.kill(source._child, signal.SIGTERM)
+    os.kill(source._child, signal.SIGINT)
+    working = source._pool.submit(time.sleep, 600)
+    time.sleep(0.5)
+    assert not working.done()  # it was not ended by them
+    source.close()
+    with pytest.raises(BrokenProcessPool):
+        working.result(20)
+
+
+def test_the_chain_tells_the_frame_from_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.fits").write_bytes(b"no frame at all")
+    own = watch_room._search(tmp_path / "a.fits", NightSettings(), "none", tmp_path)
+    assert "not a FITS file" in own.reason and not own.passing
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("astropy.io.fits.open", full)
+    other = watch_room._search(tmp_path / "a.fits", NightSettings(), "none", tmp_path)
+    assert other.reason and other.passing
+
+
+@pytest.mark.parametrize(("number", "after"), [(signal.SIGINT, 0), (signal.SIGTERM, 1)])
+def test_a_signal_to_the_whole_group_costs_no_frame(number: int, after: int, camera: Path, tmp_path: Path) -> None:
+    """Ctrl-C in a terminal and systemd's stop reach the process that works on a frame too."""
+    words = [sys.executable, "-m", "realbogus", "watch", str(camera), "--to", f"sqlite:///{tmp_path / 'base.db'}"]
+    words += ["--first", "4", "--telescope", "mini-sitian", "--work", str(tmp_path / "work"), "--settle", "0"]
+    with (tmp_path / "log").open("wb") as log:
+        running = subprocess.Popen(
+            words, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, stdout=log, stderr=log, start_new_session=True
+        )
+    work, notes = tmp_path / "work" / "frames", tmp_path / "work" / "done.jsonl"
+    end = time.monotonic() + 240
+    while time.monotonic() < end and running.poll() is None:
+        if list(work.glob("*")) if not after else notes.exists():
+            break
+        time.sleep(0.02)
+    os.killpg(running.pid, number)
+    assert running.wait(120) == 0, (tmp_path / "log").read_text()
+    text = (tmp_path / "log").read_text()
+    assert "not used" not in text and "Traceback" not in text
+    done = [json.loads(line) for line in notes.read_text().splitlines()] if notes.exists() else []
+    assert len(done) < 4 and not [entry for entry in done if entry["failed"]]
+    with sqlite3.connect(tmp_path / "base.db") as base:
+        assert base.execute("select count(*) from failed").fetchone() == (0,)
 
 
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:

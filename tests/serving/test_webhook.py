@@ -84,7 +84,7 @@ def test_the_real_ones_are_posted_once_a_batch(receiver: Receiver, monkeypatch: 
     assert "secret-path" not in sink.name
 
 
-@pytest.mark.parametrize("code", [429, 500, 503])
+@pytest.mark.parametrize("code", [425, 429, 500, 501, 503, 507, 522])
 def test_what_may_go_well_later_is_waited_for(receiver: Receiver, code: int) -> None:
     receiver.answers = [code]
     sink = open_sink(receiver.url)
@@ -113,7 +113,13 @@ def test_no_answer_and_a_slow_one_are_waited_for() -> None:
         Webhook(f"http://127.0.0.1:{port}/").write(scored(0.9))
 
 
-@pytest.mark.parametrize("url", ["http:///x", "https://", "http://user:word@host/x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http:///x", "https://", "http://user:word@host/x", "http://host:port/word", "http://host:99999/word",
+        "http://host/a word", "http://host/a\nword", "http://[::1/word", "http://host/wörd",
+    ],
+)  # fmt: skip
 def test_an_address_that_cannot_be(url: str) -> None:
     with pytest.raises(InputError, match="webhook") as error:
         open_sink(url)

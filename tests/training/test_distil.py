@@ -16,7 +16,8 @@ from realbogus.config import Config, load_config, with_overrides
 from realbogus.errors import ConfigError, InputError
 from realbogus.metrics import roc_auc
 from realbogus.model import Model
-from realbogus.stamps import UNLABELLED, StampSet
+from realbogus.scoring import verdicts
+from realbogus.stamps import IGNORE, UNLABELLED, StampSet
 from realbogus.training.distil import distil, matching_threshold, student_config
 from realbogus.training.part import Part
 from realbogus.training.train import train
@@ -26,16 +27,19 @@ TINY |= {"training.variants": 1, "training.ema": 0.0, "training.threads": 1, "tr
 
 
 class Sage:
-    """Knows the labels of the toy stamps by their light; stamps are never scored twice."""
+    """Knows the labels of the toy stamps by their light, and counts what it is asked."""
 
-    def __init__(self, stamps: StampSet, labels: NDArray[np.int64]) -> None:
+    def __init__(self, stamps: StampSet, labels: NDArray[np.int64], step: float = 0.5) -> None:
+        self.step = step
         self.card = Card(name="sage", architecture="compact", threshold=0.3)
         self.truth = {stamps.pixels[row].tobytes(): labels[row] for row in range(len(stamps))}
         self.asked = 0
 
     def predict(self, pixels: Any, **_: Any) -> NDArray[np.float32]:
         self.asked += len(pixels)
-        return np.array([0.1 + 0.5 * self.truth[stamp.tobytes()] for stamp in np.asarray(pixels)], dtype=np.float32)
+        return np.array(
+            [0.1 + self.step * self.truth[stamp.tobytes()] for stamp in np.asarray(pixels)], dtype=np.float32
+        )
 
 
 def without_labels(stamps: StampSet, rows: Any) -> StampSet:
@@ -64,15 +68,70 @@ def test_it_learns_from_stamps_without_labels(toy_stamps: StampSet, tmp_path: Pa
     loaded = Model.load(tmp_path / "s")
     assert loaded.card == student.card
     np.testing.assert_array_equal(loaded.predict(stamps.pixels, noise=stamps.noise, fwhm=stamps.fwhm), scores)
-    # what was done is not done again, and comes out the same
+    # what was done is not done again, but for the question whether this is the same teacher
     twice = distil(sage, stamps, config, rows=np.arange(200), valid_rows=np.arange(200, 240), out=tmp_path / "s")
-    assert sage.asked == 240 and twice.card == student.card
+    assert sage.asked == 480 and twice.card == student.card
     other = with_overrides(config, {"training.lr": 1e-3})
     with pytest.raises(ConfigError, match="another configuration"):
         distil(sage, stamps, other, rows=np.arange(200), valid_rows=np.arange(200, 240), out=tmp_path / "s")
-    (tmp_path / "s" / "teacher.npz").write_bytes(b"junk")
-    distil(sage, stamps, config, rows=np.arange(200), valid_rows=np.arange(200, 240), out=tmp_path / "s")
+
+
+QUICK = with_overrides(student_config(), TINY | {"training.epochs": 1})
+
+
+def flipped(contents: bytes) -> bytes:
+    return contents[:-600] + bytes([contents[-600] ^ 0x55]) + contents[-599:]
+
+
+@pytest.mark.parametrize("damage", [lambda c: b"", lambda c: c[:100], lambda c: c[: len(c) // 2], flipped])
+def test_damaged_scores_of_the_teacher_are_made_again(toy_stamps: StampSet, tmp_path: Path, damage: Any) -> None:
+    sage = Sage(toy_stamps, toy_stamps.labels)
+    before = distil(sage, toy_stamps, QUICK, out=tmp_path)
+    kept = tmp_path / "teacher.npz"
+    whole = kept.read_bytes()
+    kept.write_bytes(damage(whole))
+    assert distil(sage, toy_stamps, QUICK, out=tmp_path).card == before.card
     assert sage.asked == 480
+    with np.load(kept) as again:  # and kept again
+        assert len(again["scores"]) == 240
+
+
+def test_another_teacher_with_the_same_card_is_refused(toy_stamps: StampSet, tmp_path: Path) -> None:
+    one, other = (Sage(toy_stamps, toy_stamps.labels, step) for step in (0.5, 0.8))
+    assert one.card == other.card
+    distil(one, toy_stamps, QUICK, out=tmp_path)
+    before = (tmp_path / "teacher.npz").read_bytes()
+    with pytest.raises(ConfigError, match="another configuration, seed or data"):
+        distil(other, toy_stamps, QUICK, out=tmp_path)
+    assert (tmp_path / "teacher.npz").read_bytes() == before  # the first one's run may still carry on
+    # where nothing but its scores was kept, those of the other take their place
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "teacher.npz").write_bytes(before)
+    student = distil(other, toy_stamps, QUICK, out=tmp_path / "new")
+    assert student.card.data["targets"] == distil(other, toy_stamps, QUICK).card.data["targets"]
+
+
+def test_a_restart_keeps_nothing_of_the_run_before(toy_stamps: StampSet, tmp_path: Path) -> None:
+    one, other = (Sage(toy_stamps, toy_stamps.labels, step) for step in (0.5, 0.8))
+    distil(one, toy_stamps, QUICK, out=tmp_path)
+    (tmp_path / "certificate.json").write_text("{}")
+    with pytest.raises(ConfigError, match="share of the label"):
+        distil(other, toy_stamps, QUICK, out=tmp_path, labels=2.0, resume=False)
+    assert (tmp_path / "certificate.json").exists()  # a mistyped option costs nothing
+    distil(other, toy_stamps, QUICK, out=tmp_path, resume=False)
+    assert not (tmp_path / "certificate.json").exists() and other.asked == 240
+    with np.load(tmp_path / "teacher.npz") as kept:
+        assert kept["scores"].max() == pytest.approx(0.9)
+
+
+def test_stamps_to_ignore_teach_nothing(toy_stamps: StampSet) -> None:
+    sage = Sage(toy_stamps, toy_stamps.labels)
+    stamps = without_labels(toy_stamps, slice(0, 60))
+    stamps.catalogue["label"][:20] = IGNORE
+    student = distil(sage, stamps, QUICK)
+    assert sage.asked == 220 and student.card.metrics["distilled"] == {
+        "teacher": "sage 1", "labels": 0.0, "stamps": 220, "unlabelled": 40,
+    }  # fmt: skip
 
 
 def test_unusable_stamps_teach_nothing(toy_stamps: StampSet) -> None:
@@ -115,15 +174,19 @@ def test_wanted_is_the_target_where_there_is_one() -> None:
     assert soft.wanted(torch.tensor([1])).tolist() == pytest.approx([0.7]) and soft.labels.tolist() == [0.0, 1.0]
 
 
-def test_the_threshold_repeats_most_verdicts() -> None:
+def test_the_threshold_repeats_most_called() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
         scores = rng.random(30).round(1)
-        verdicts = rng.random(30) < scores
-        found = matching_threshold(scores, verdicts, 0.5)
+        called = rng.random(30) < scores
+        found = matching_threshold(scores, called, 0.5)
         cuts = (np.unique(scores)[1:] + np.unique(scores)[:-1]) / 2
-        best = max(int(((scores >= cut) == verdicts).sum()) for cut in cuts)
-        assert int(((scores >= found) == verdicts).sum()) == best
+        best = max(int(((scores >= cut) == called).sum()) for cut in cuts)
+        assert int(((scores >= found) == called).sum()) == best
+    low = np.float32(0.5)
+    scores = np.array([low, np.nextafter(low, np.float32(1))])  # halfway would be rounded to the lower one
+    found = matching_threshold(scores, [False, True], 0.4)
+    assert verdicts(scores, found).tolist() == [False, True]
     assert matching_threshold([0.1, 0.9], [True, True], 0.4) == 0.4
     assert matching_threshold([0.5, 0.5], [True, False], 0.4) == 0.4
 

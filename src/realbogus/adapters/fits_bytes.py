@@ -21,12 +21,14 @@ from numpy.typing import NDArray
 from .fits_head import CARD, Head, parse_head
 from .packets import Cutout, UnusableError
 
-__all__ = ["LARGEST_BYTES", "LARGEST_SIDE", "Hdu", "cutout_from_bytes", "hdus", "inflate"]
+__all__ = ["LARGEST_BYTES", "LARGEST_HEADER", "LARGEST_SIDE", "Hdu", "cutout_from_bytes", "hdus", "inflate"]
 
 #: A cutout's bytes, unpacked, at most.
 LARGEST_BYTES = 32 * 2**20
 #: A cutout's side at most, pixels.
 LARGEST_SIDE = 2048
+#: Bytes of a header at most; headers that were read are kept, and a cutout's has a few dozen cards.
+LARGEST_HEADER = 2**20
 
 _BLOCK = 2880
 _END = b"END" + b" " * 77
@@ -211,6 +213,8 @@ def _header(raw: bytes, start: int) -> tuple[Head, int]:
         end = raw.find(_END, end + 1)
     if end < 0:
         raise UnusableError("bad cutout", "FITS cut short: its header has no end")
+    if end - start > LARGEST_HEADER:
+        raise UnusableError("refused", f"FITS header of {end - start} bytes, at most {LARGEST_HEADER} are taken")
     return parse_head(raw[start:end]), start + _padded(end + CARD - start)
 
 

@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from .schemas import PacketSchema
 
-__all__ = ["CHANNELS", "Cutout", "Packet", "Unusable", "UnusableError"]
+__all__ = ["CHANNELS", "LONGEST_ID", "Cutout", "Packet", "Unusable", "UnusableError", "checked"]
+
+#: Letters of an id at most. Tables hold text in columns as wide as its longest value, and databases index ids.
+LONGEST_ID = 200
+_LONGEST_REASON = 1000
 
 #: Channels of an adapted set, in order.
 CHANNELS = ("difference", "science", "reference")
@@ -82,9 +86,9 @@ class Unusable:
         One of a few words to count by: `empty`, `foreign`, `damaged`, `no cutout`, `bad cutout`, `duplicate`,
         `refused`.
     reason : str
-        What was found, what was expected.
+        What was found, what was expected; 1,000 letters of it.
     id : str
-        The survey's number, where it could still be read.
+        The survey's number, where it could still be read; 200 letters of it.
     """
 
     file: str
@@ -92,6 +96,11 @@ class Unusable:
     cause: str
     reason: str
     id: str = ""
+
+    def __post_init__(self) -> None:
+        for name, most in (("id", LONGEST_ID), ("reason", _LONGEST_REASON)):
+            if len(text := getattr(self, name)) > most:
+                object.__setattr__(self, name, text[: most - 1] + "\N{HORIZONTAL ELLIPSIS}")
 
 
 class UnusableError(Exception):
@@ -104,3 +113,17 @@ class UnusableError(Exception):
     def at(self, file: str, record: int, identity: str = "") -> Unusable:
         """Return the entry of the list."""
         return Unusable(file, record, self.cause, self.reason, identity)
+
+
+def checked(found: Packet | Unusable) -> Packet | Unusable:
+    """Return what was read, or the reason why its id cannot be one.
+
+    Examples
+    --------
+    >>> checked(Packet("ztf", "a" * 900, {}, {}, file="a.avro")).reason
+    'an id of 900 letters, at most 200 are taken'
+    """
+    if isinstance(found, Unusable) or len(found.id) <= LONGEST_ID:
+        return found
+    reason = f"an id of {len(found.id)} letters, at most {LONGEST_ID} are taken"
+    return Unusable(found.file, found.record, "refused", reason, found.id)

@@ -94,7 +94,11 @@ def _message(data: bytes, schema: PacketSchema, name: str) -> Packet | Unusable:
     if data[:1] == b"\0":  # no survey's first field begins so: it is Confluent's mark, and a number of four bytes
         body.seek(5)
     try:
-        return _packet(_record(body, schema), schema, name, 0)
+        record = _record(body, schema)
+        if body.tell() != len(data):
+            left = len(data) - body.tell()
+            raise UnusableError("damaged", f"{left} bytes behind the record: another schema, or a damaged message")
+        return _packet(record, schema, name, 0)
     except UnusableError as error:
         return error.at(name, 0)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ..errors import InputError
@@ -17,14 +18,17 @@ from .centre import Centre, Place, centre_by_header, find_centre
 from .kind import Facts, PacketKind, number
 from .kinds import KINDS
 from .missing import cleaned, empty_edges
-from .packets import CHANNELS, Packet, Unusable
+from .packets import CHANNELS, Packet, Unusable, checked
 from .plain import detector_of
 from .sizes import estimated_fwhm, noise_away
 
-__all__ = ["ASSUMED_FWHM", "COLUMNS", "check_share", "rows_of", "stamps_of"]
+__all__ = ["ASSUMED_FWHM", "COLUMNS", "LONGEST_TEXT", "check_share", "filled", "measured", "rows_of", "stamps_of"]
 
 #: FWHM of a stamp that says nothing of its PSF and is too faint to be measured, pixels.
 ASSUMED_FWHM = 3.0
+
+#: Letters of a text that a row keeps; a table holds a column of text as wide as its longest value in every row.
+LONGEST_TEXT = 4096
 
 _SIZE = 64
 
@@ -76,7 +80,8 @@ def stamps_of(packets: Iterable[Packet | Unusable], *, min_valid: float = 0.5, f
     a 3.5 measured True
     """
     check_share(min_valid, fwhm)
-    pixels, rows = rows_of([found for found in packets if isinstance(found, Packet)], min_valid, fwhm)
+    good = [found for found in map(checked, packets) if isinstance(found, Packet)]
+    pixels, rows = rows_of(good, min_valid, fwhm)
     return StampSet(pixels, as_table(rows), CHANNELS, {"origin": "broker"})
 
 
@@ -88,10 +93,13 @@ def check_share(min_valid: float, fwhm: float | None) -> None:
         raise InputError(f"fwhm {fwhm} px: give the PSF's full width at half maximum in pixels, 0.5 to 30")
 
 
-def rows_of(packets: Sequence[Packet], min_valid: float, fwhm: float | None) -> tuple[NDArray[np.float32], pa.Table]:
-    """Return pixels (N, 3, 64, 64) and the catalogue of N rows; `stamps_of` says what they are."""
-    from ..images.cut import cut
+def rows_of(
+    packets: Sequence[Packet], min_valid: float, fwhm: float | None, survey: bool = True
+) -> tuple[NDArray[np.float32], pa.Table]:
+    """Return pixels (N, 3, 64, 64) and the catalogue of N rows; `stamps_of` says what they are.
 
+    With `survey=False` the catalogue has our columns alone.
+    """
     count = len(packets)
     cells = np.full((len(CHANNELS), count * _SIZE, _SIZE), np.nan, dtype=np.float32)
     facts: list[Facts] = []
@@ -107,16 +115,14 @@ def rows_of(packets: Sequence[Packet], min_valid: float, fwhm: float | None) -> 
         if known.get("label") is None:
             known["label"] = UNLABELLED
         facts.append(known)
-    middles = {"x": np.full(count, _SIZE // 2), "y": np.arange(count) * _SIZE + _SIZE // 2}
-    nothing = np.zeros(cells.shape[1:], dtype=np.uint8)
-    pixels, missing, usable = cut(middles, list(cells), nothing, size=_SIZE, min_valid=0.0)
+    pixels, missing, usable = filled(cells, min_valid=0.0)
     _without_background(pixels, np.asarray(np.isnan(cells[:, ::_SIZE, 0]).any(axis=0)))
     there = np.rint((1.0 - missing) * _SIZE**2)
     usable &= there >= min_valid * whole
     for row, known in enumerate(facts):
         known["missing"] = float(missing[row])
         known["usable"] = bool(usable[row] and known["noise"] > 0)
-    return pixels, _table(packets, facts)
+    return pixels, _table(packets if survey else (), facts)
 
 
 def _without_background(pixels: NDArray[np.float32], filled: NDArray[np.bool_]) -> None:
@@ -171,17 +177,48 @@ def _copy(plane: NDArray[np.float32], centre: Centre, target: NDArray[np.float32
     target[top : top + part.shape[0], left : left + part.shape[1]] = part
 
 
+def filled(
+    cells: NDArray[np.float32], min_valid: float = 0.5
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    """Fill stamps as `images.cut` does; return them, the share that was missing of each, and which are usable.
+
+    Parameters
+    ----------
+    cells : ndarray of float32, shape (C, N * 64, 64)
+        Stamps one below the other, the source of each in its middle; NaN is missing.
+    min_valid : float
+        Smallest share that must be there.
+    """
+    from ..images.cut import cut
+
+    count = cells.shape[1] // _SIZE
+    middles = {"x": np.full(count, _SIZE // 2), "y": np.arange(count) * _SIZE + _SIZE // 2}
+    nothing = np.zeros(cells.shape[1:], dtype=np.uint8)
+    return cut(middles, list(cells), nothing, size=_SIZE, min_valid=min_valid)
+
+
+def measured(
+    difference: NDArray[np.float32], noise: float = math.nan, fwhm: float = math.nan
+) -> tuple[float, float, str]:
+    """Return the noise and the FWHM of a stamp, measured where they are not known, and where the FWHM is from.
+
+    The latter is `measured`, `assumed` where the source is too faint, or empty where it was known.
+    """
+    if not noise > 0:
+        noise = noise_away(difference, fwhm if fwhm > 0 else ASSUMED_FWHM)
+    if fwhm > 0:
+        return noise, fwhm, ""
+    fwhm = estimated_fwhm(difference, noise)
+    return (noise, fwhm, "measured") if fwhm > 0 else (noise, ASSUMED_FWHM, "assumed")
+
+
 def _measure(difference: NDArray[np.float32], known: Facts, given: float | None) -> None:
     """Add noise and FWHM, and where the latter is from."""
     fwhm, source = number(known.get("fwhm")), "packet"
     if not fwhm > 0 and given is not None:
         fwhm, source = given, "given"
-    noise = noise_away(difference, fwhm if fwhm > 0 else ASSUMED_FWHM)
-    if not fwhm > 0:
-        fwhm, source = estimated_fwhm(difference, noise), "measured"
-    if not fwhm > 0:
-        fwhm, source = ASSUMED_FWHM, "assumed"
-    known |= {"fwhm": fwhm, "fwhm_from": source, "noise": noise}
+    noise, fwhm, other = measured(difference, fwhm=fwhm)
+    known |= {"fwhm": fwhm, "fwhm_from": other or source, "noise": noise}
 
 
 def _table(packets: Sequence[Packet], facts: Sequence[Facts]) -> pa.Table:
@@ -223,13 +260,19 @@ def _wider(one: str | None, other: str) -> str:
 def _array(values: list[Any], kind: str | None) -> pa.Array:
     """Build a column; values that do not agree on a type become words."""
     if kind == "string":
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
+        return _cut_short(pa.array([None if value is None else str(value) for value in values], pa.string()))
     try:
         array = pa.array(values, None if kind is None else pa.type_for_alias(kind))
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return _array(values, "string")
     plain = pa.types.is_primitive(array.type) or pa.types.is_string(array.type) or pa.types.is_null(array.type)
-    return array if plain and not pa.types.is_temporal(array.type) else _array(values, "string")
+    return _cut_short(array) if plain and not pa.types.is_temporal(array.type) else _array(values, "string")
+
+
+def _cut_short(array: pa.Array) -> pa.Array:
+    if pa.types.is_string(array.type) and array.nbytes > LONGEST_TEXT:
+        return pc.utf8_slice_codeunits(array, 0, LONGEST_TEXT)
+    return array
 
 
 def _merged(one: pa.Array, other: pa.Array) -> pa.Array:

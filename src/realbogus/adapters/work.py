@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..errors import RealbogusError
-from .packets import CHANNELS, Packet, Unusable
+from .packets import CHANNELS, Packet, Unusable, checked
 from .rows import rows_of
 from .units import Unit
 
@@ -21,10 +21,11 @@ _MOST = 256  # packets held at a time
 
 @dataclass(frozen=True)
 class Settings:
-    """What `adapt` was told of every stamp."""
+    """What `adapt` was told of every stamp; and whether the survey's own fields are wanted beside our columns."""
 
     min_valid: float
     fwhm: float | None
+    survey: bool = True
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def work(units: Sequence[Unit], settings: Settings) -> Work:
         packets.clear()
 
     for unit in units:
-        for found in unit.packets():
+        for found in map(checked, unit.packets()):
             if isinstance(found, Unusable):
                 unusable.append(found)
                 continue
@@ -112,7 +113,7 @@ def _stamps(packets: list[Packet], settings: Settings) -> tuple[list[_Made], lis
     if not packets:
         return [], []
     try:
-        pixels, rows = rows_of(packets, settings.min_valid, settings.fwhm)
+        pixels, rows = rows_of(packets, settings.min_valid, settings.fwhm, settings.survey)
         return [(pixels, rows, [packet.record for packet in packets])], []
     except RealbogusError:
         raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from ..errors import ConfigError
+from ..processes import processors
 from .verb import Verb, bars, tell
 
 __all__ = ["VERBS"]
@@ -55,7 +55,7 @@ def _adapt(options: Any, console: Console, errors: Console) -> None:
         detector=None if options.detector is None else (options.detector[0], options.detector[1]),
         reversed_negatives=options.reversed_negatives,
     )
-    jobs = options.jobs if options.jobs is not None else len(os.sched_getaffinity(0))
+    jobs = options.jobs if options.jobs is not None else processors()
     with bars(errors) as progress:
         done = adapt(
             options.paths, options.out, jobs=jobs, progress=progress, layout=layout, min_valid=options.min_valid,

@@ -34,7 +34,7 @@ def _export_arguments(parser: ArgumentParser) -> None:
     add("--runtime", type=str, default=None, help="write a bundle for onnx or openvino (default of a bundle: openvino)")
     add("--precision", type=str, default=None, help="of a bundle: f32, bf16 or int8 (default of a bundle: f32)")
     add("--stamps", type=str, default=None, metavar="STAMPS",
-        help="stamps of the survey to calibrate int8 on; simulated ones where absent")  # fmt: skip
+        help="stamps of the survey to calibrate int8 on, and int8 alone; simulated ones where absent")  # fmt: skip
     add("--held-out", type=str, default=None, metavar="STAMPS",
         help="labelled stamps for the certificate, none of those trained on; simulated ones where absent")  # fmt: skip
 
@@ -46,6 +46,10 @@ def _export(options: Any, console: Console, errors: Console) -> None:
         _export_files(options, console)
         return
     runtime, precision = options.runtime or "openvino", options.precision or "f32"
+    if options.stamps is not None and precision != "int8":
+        raise ConfigError(
+            f"--stamps calibrates int8, and this bundle is {precision}: leave it out, or --precision int8"
+        )
     out = Path(options.out)
     if out.suffix in (".onnx", ".xml"):
         raise ConfigError(f"{out} names a file, and a bundle is a folder: leave out the ending {out.suffix}")
@@ -60,8 +64,11 @@ def _export(options: Any, console: Console, errors: Console) -> None:
     resolve_runtime(runtime, precision)
     check_bundle_place(out)  # now, not after minutes
     model = open_classifier(options.model)
-    held_out = _stamps(options.held_out, "held_out", errors)
-    stamps = _stamps(options.stamps, "stamps", errors) if precision == "int8" else None
+    wanted = ("held_out", "stamps") if precision == "int8" else ("held_out",)
+    # what is given is opened before anything is simulated: a mistyped name must not cost minutes
+    given = {what: StampSet.load(options[what]) for what in wanted if options[what] is not None}
+    sets = {what: given[what] if what in given else _simulated(what, errors) for what in wanted}
+    held_out, stamps = sets["held_out"], sets.get("stamps")
     bundle = export_bundle(model, out, held_out=held_out, runtime=runtime, precision=precision, stamps=stamps)
     if bundle.certificate is not None:
         show_certificate(bundle.certificate, console, f"{model.card.name} in {runtime} {precision}")
@@ -73,10 +80,12 @@ def _export_files(options: Any, console: Console) -> None:
         from ..ensemble import Ensemble
         from ..model import Model
         from ..runtimes import load_classifier
+        from ..runtimes.bundle_files import refuse_bundle
         from ..runtimes.export import export_onnx
         from ..runtimes.export_ensemble import export_ensemble
     except ImportError as error:
         raise ConfigError(NEEDS_TORCH) from error
+    refuse_bundle(options.out)  # before any work
     model = load_classifier(options.model) if Path(options.model).is_dir() else Model.load(options.model)
     if isinstance(model, Ensemble):
         export_ensemble(model, options.out)
@@ -87,9 +96,7 @@ def _export_files(options: Any, console: Console) -> None:
     tell(console, f"written: {options.out}, which reproduces the model")
 
 
-def _stamps(given: str | None, what: str, errors: Console) -> StampSet:
-    if given is not None:
-        return StampSet.load(given)
+def _simulated(what: str, errors: Console) -> StampSet:
     from ..dataset.assemble import simulate_stamps
 
     with bars(errors) as progress:
@@ -123,6 +130,7 @@ def _bench_arguments(parser: ArgumentParser) -> None:
     add("--seconds-each", type=float, default=2.0, metavar="S", help="of one measurement (default: %(default)s)")
     add("--rounds", type=int, default=2, help="turns of each contender; the best counts (default: %(default)s)")
     add("--starts", type=int, default=3, help="fresh processes that time the cold start (default: %(default)s)")
+    add("--device", type=str, default="cpu", help="cpu or cuda, for all of them (default: cpu)")
     add("--alone", action="store_true", help="without eager PyTorch and ONNX Runtime beside it")
     add("--alerts", type=float, default=1e8, metavar="N", help="to be scored (default: 1e8, SiTian's night)")
     add("--seconds", type=float, default=36000.0, metavar="T", help="in so many seconds (default: 36000)")
@@ -136,12 +144,12 @@ def _bench(options: Any, console: Console, errors: Console) -> None:
 
     out = None if options.out is None else check_output_file(Path(options.out))
     workers_needed(options.alerts, options.seconds, 1, 1)  # refused now, not after minutes
-    open_classifier(options.model)
+    open_classifier(options.model, device=options.device)
     path = default_model() if options.model == "default" else Path(options.model)
     with bars(errors) as progress:
         found = bench(
             path, threads=options.threads, batches=options.batches, seconds=options.seconds_each,
-            rounds=options.rounds, starts=options.starts, say=progress,
+            rounds=options.rounds, starts=options.starts, say=progress, device=options.device,
             contenders=("itself",) if options.alone else ("itself", "pytorch", "onnxruntime"),
         )  # fmt: skip
     found |= {"times_as_quick": ratios(found), "workers": needs(found, options.alerts, options.seconds)}

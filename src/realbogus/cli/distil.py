@@ -36,7 +36,7 @@ def _arguments(parser: ArgumentParser) -> None:
 
 def _distil(options: Any, console: Console, errors: Console) -> None:
     try:
-        from ..training.distil import distil, student_config
+        from ..training.distil import CERTIFICATE_FILE, distil, student_config
         from ..training.train import Progress
     except ImportError as error:
         raise ConfigError(NEEDS_TORCH) from error
@@ -44,11 +44,13 @@ def _distil(options: Any, console: Console, errors: Console) -> None:
     from ..curation.parts import read_split
     from ..dataset.split import split
     from ..pipeline.settings import prepare_output
-    from ..runtimes.certificate import certify, held_out_rows
+    from ..runtimes.bundle_files import refuse_bundle
+    from ..runtimes.certificate import certify, data_hash, held_out_rows
     from ..runtimes.tolerance import STUDENT
     from ..scoring import score_rows
     from .learning import open_classifier
 
+    refuse_bundle(options.out)
     overrides = parse_overrides(options.set)
     config = (
         load_config(options.recipe, overrides=overrides)
@@ -79,8 +81,9 @@ def _distil(options: Any, console: Console, errors: Console) -> None:
         threshold_after=student.card.threshold,
         precision="f32",
         tolerance=STUDENT,
+        data=data_hash(test, rows),
     )
-    write_text(out / "certificate.json", json.dumps(certificate.to_dict(), indent=1) + "\n")
+    write_text(out / CERTIFICATE_FILE, json.dumps(certificate.to_dict(), indent=1) + "\n")
     show_certificate(certificate, console, f"{student.card.name}, a student of {teacher.card.name}")
     for complaint in certificate.complaints():
         tell(console, f"short of the aim: {complaint}")

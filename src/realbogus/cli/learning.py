@@ -71,8 +71,10 @@ def _keys() -> Iterator[tuple[str, Any]]:
 def _train(options: Any, console: Console, errors: Console) -> None:
     from ..config import load_config, parse_overrides, with_overrides
     from ..pipeline.settings import prepare_output
+    from ..runtimes.bundle_files import refuse_bundle
     from ..stamps import StampSet
 
+    refuse_bundle(options.out)
     # a flag that was not given is not there; `null` is a value like any other, and refused where it does not fit
     overrides = parse_overrides(options.set) | {key: options[key] for key, _ in _keys() if key in options}
     if options.bag is not None and options.bag < 1:
@@ -195,7 +197,7 @@ def _named(models: list[tuple[str, Classifier]]) -> dict[str, Classifier]:
     }
 
 
-def open_classifier(name: str, *, threads: int = 0) -> Any:
+def open_classifier(name: str, *, threads: int = 0, device: Any = "cpu") -> Any:
     """Open an .onnx file, a bundle, a model folder, or `default`."""
     from ..runtimes import default_model, load_classifier
 
@@ -203,7 +205,7 @@ def open_classifier(name: str, *, threads: int = 0) -> Any:
     if not path.exists():
         raise InputError(f"there is no model at {path}: give an .onnx file, a bundle, a model folder, or `default`")
     try:
-        return load_classifier(path, threads=threads)
+        return load_classifier(path, threads=threads, device=device)
     except ImportError as error:
         raise ConfigError(NEEDS_TORCH) from error
 

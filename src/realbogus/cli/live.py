@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,11 +15,12 @@ from rich.console import Console
 
 from ..errors import ConfigError
 from .learning import open_classifier
-from .serve import report, scoring_arguments
+from .outlets import open_sinks, want_packets
+from .serve import open_scorer, report, scoring_arguments
 from .verb import Verb, bars, telescope_option, tell
 
 if TYPE_CHECKING:
-    from ..serving.sinks import Sink
+    from ..serving.sinks.dead_letters import DeadLetters
 
 __all__ = ["VERBS"]
 
@@ -28,9 +30,10 @@ def _watch_arguments(parser: ArgumentParser) -> None:
     add("folder", type=str, help="folder that the camera writes its frames to")
     scoring_arguments(parser)
     add("--work", type=str, default=None, metavar="FOLDER",
-        help="for the reference and the list of frames that are done; FOLDER.watch beside it where absent")  # fmt: skip
-    add("--reference", type=str, default=None, help="reference image; made of the first frames by default")
-    add("--first", type=int, default=8, metavar="N", help="frames to make it of (default: %(default)s)")
+        help="for the reference and the list of frames that are done, whatever they were written to: give another sink "
+        "another one; FOLDER.watch beside it where absent")  # fmt: skip
+    add("--reference", type=str, default=None, help="reference image; made of the first usable frames by default")
+    add("--first", type=int, default=8, metavar="N", help="usable frames to make it of (default: %(default)s)")
     add("--settle", type=float, default=2.0, metavar="SECONDS",
         help="how long a file must not have changed (default: %(default)s)")  # fmt: skip
     add("--idle", type=float, default=None, metavar="SECONDS",
@@ -44,6 +47,7 @@ def _watch(options: Any, console: Console, errors: Console) -> None:
     from ..runtimes import default_model
     from ..serving.sources.watch import WatchSource
 
+    _check_sinks(options)
     folder = Path(options.folder)
     classifier = open_classifier(options.model)
     settings = NightSettings(
@@ -76,10 +80,12 @@ def _stream_arguments(parser: ArgumentParser) -> None:
 
 
 def _stream(options: Any, console: Console, errors: Console) -> None:
+    from ..serving.kafka_address import KafkaAddress
     from ..serving.schema_registry import Schemas
     from ..serving.sinks.dead_letters import DeadLetters
-    from ..serving.sources.kafka import KafkaAddress, KafkaSource
+    from ..serving.sources.kafka import KafkaSource
 
+    _check_sinks(options)
     classifier = open_classifier(options.model)
     address = KafkaAddress.of(options.source)
     dead = options.dead_letters or f"{address.topic}.dead"
@@ -94,7 +100,12 @@ def _stream(options: Any, console: Console, errors: Console) -> None:
         )  # fmt: skip
 
     tell(console, f"reading {address.topic} as {options.group}; what cannot be read goes to {letters.topic}")
-    _run(source, classifier, options, console, errors, also=[DeadLetters(letters, settings=settings)])
+    _run(source, classifier, options, console, errors, DeadLetters(letters, settings=settings))
+
+
+def _check_sinks(options: Any) -> None:
+    if not options.to:
+        raise ConfigError("say where the scores go: --to with a database, a topic, an address or a folder")
 
 
 def _settings(given: list[str]) -> Mapping[str, str]:
@@ -111,32 +122,37 @@ def _run(
     options: Any,
     console: Console,
     errors: Console,
-    also: Sequence[Sink] = (),
+    letters: DeadLetters | None = None,
 ) -> None:
     """Score what comes until there is no more, or somebody ends it; the source is told whether packets are wanted."""
     from ..serving.loop import score
-    from ..serving.policy import policy_of
-    from ..serving.scorer import Scorer
-    from ..serving.sinks import open_sink
+    from ..serving.sinks.kafka import KafkaTopic
 
     say = partial(tell, errors)
-    scorer = Scorer(classifier, policy_of(options.policy, classifier.card, say=say))
+    scorer = open_scorer(options, classifier, say)
+    ended = threading.Event()
     with ExitStack() as opened, bars(errors) as progress:
-        sinks: list[Sink] = []
-        for target in options.to:
-            sinks.append(open_sink(target, options.format))
-            opened.callback(sinks[-1].close, whole=False)
+        sinks = open_sinks(opened, options)
         passing = [sink.name for sink in sinks if not sink.lasting]
         if passing:
             raise ConfigError(
                 f"{', '.join(passing)} is written when all is read, and this never ends: give a database, a topic, an "
                 "address or a folder"
             )
-        source = open_source(any(getattr(sink, "wants_packets", False) for sink in sinks))
+        for sink in sinks:
+            if letters is not None and isinstance(sink, KafkaTopic):
+                sink.dead = letters.refuse
+        source = open_source(want_packets(sinks))
         opened.callback(source.close)
-        opened.enter_context(ended_by_signals(source.stop))
+
+        def stop() -> None:
+            ended.set()
+            source.stop()
+
+        opened.enter_context(ended_by_signals(stop))
         tally = score(
-            source, scorer, [*sinks, *also], size=options.batch, wait_s=options.wait, say=say,
+            source, scorer, [*sinks, *([letters] if letters is not None else [])], size=options.batch,
+            wait_s=options.wait, say=say, stop=ended,
             progress=lambda now: progress("candidates", now.rows, now.rows),
         )  # fmt: skip
     report(tally, sinks, scorer.policy.text, console)

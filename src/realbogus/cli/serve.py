@@ -3,37 +3,39 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from astropy.table import MaskedColumn
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from ..errors import ConfigError
-from .images import check_table_path, write_table
+from .images import check_table_path
 from .learning import open_classifier
+from .outlets import open_sinks, want_packets
 from .verb import Verb, bars, telescope_option, tell
 
 if TYPE_CHECKING:
+    from ..classifier import Classifier
     from ..serving.loop import Tally
+    from ..serving.scorer import Scorer
     from ..serving.sinks import Sink
 
-__all__ = ["VERBS", "report", "scoring_arguments"]
+__all__ = ["VERBS", "longitude_option", "open_scorer", "report", "scoring_arguments"]
 
 
 def _arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("source", type=str, help="folder of stamps, alert packets (files, folders, archives) or a folder of frames")
     add("-o", "--out", type=str, default=None, metavar="TABLE",
-        help="one table of a folder of stamps, written at once: .parquet, .csv, .ecsv or .vot")  # fmt: skip
+        help="a table: .parquet, .csv, .ecsv or .vot; the same as --to TABLE")  # fmt: skip
     scoring_arguments(parser)
     add("--jobs", type=int, default=None, help="processes for frames; as many as there are processors by default")
     add("--engine", type=str, default="local", metavar="ENGINE",
-        help="who scores: local, or ray (with --to): workers of the cluster at RAY_ADDRESS, or of this machine "
+        help="who scores: local, or ray: workers of the cluster at RAY_ADDRESS, or of this machine "
         "(default: %(default)s)")  # fmt: skip
     add("--workers", type=int, default=None, metavar="N",
         help="processes of the engine ray; one for each processor of the cluster by default")  # fmt: skip
@@ -51,6 +53,7 @@ def scoring_arguments(parser: ArgumentParser) -> None:
     add("--policy", type=str, default="model", metavar="POLICY",
         help="which scores are real: model (its own threshold), a number, precision=recall, at-most=N (a night), "
         "purity=P, completeness=C, or a .json file that may change while it runs (default: model)")  # fmt: skip
+    longitude_option(parser)
     add("--batch", type=int, default=512, metavar="N", help="candidates scored at a time (default: %(default)s)")
     add("--id-prefix", type=str, default="", metavar="TEXT",
         help="put before every id, where the frames of two nights have the same names")  # fmt: skip
@@ -58,39 +61,28 @@ def scoring_arguments(parser: ArgumentParser) -> None:
         help="a batch goes so long after its first candidate came, full or not (default: %(default)s)")  # fmt: skip
 
 
+def longitude_option(parser: ArgumentParser) -> None:
+    """Add `--longitude`."""
+    parser.add_argument(
+        "--longitude", type=float, default=0.0, metavar="DEG",
+        help="of the telescope, east positive: for at-most=N, nights change at its noon (default: 0, noon UT)",
+    )  # fmt: skip
+
+
 def _score(options: Any, console: Console, errors: Console) -> None:
-    if (options.out is None) == (not options.to):
-        raise ConfigError("say where the scores go: either -o TABLE, or --to with one or more sinks")
     if options.out is not None:
-        if options.engine != "local" or options.workers is not None:
-            raise ConfigError("-o TABLE is written by this process alone: give --to with --engine and --workers")
-        _one_table(options, console)
-    else:
-        _to_sinks(options, console, errors)
+        options.to = [str(check_table_path(options.out)), *options.to]
+    if not options.to:
+        raise ConfigError("say where the scores go: -o TABLE, or --to with one or more sinks")
+    _to_sinks(options, console, errors)
 
 
-def _one_table(options: Any, console: Console) -> None:
-    from ..scoring import score_rows
-    from ..stamps import StampSet
+def open_scorer(options: Any, classifier: Classifier, say: Callable[[str], None]) -> Scorer:
+    """Return the scorer that the options of `scoring_arguments` mean."""
+    from ..serving.policy import policy_of
+    from ..serving.scorer import Scorer
 
-    out = check_table_path(options.out)
-    stamps = StampSet.load(options.source)
-    classifier = open_classifier(options.model)
-    rows = stamps.catalogue
-    usable = np.asarray(rows["usable"], dtype=bool) if "usable" in rows.colnames else np.ones(len(stamps), dtype=bool)
-    scores = np.zeros(len(stamps), dtype=np.float32)
-    scores[usable] = score_rows(classifier, stamps, np.flatnonzero(usable))
-    rows["score"] = MaskedColumn(scores, mask=~usable)
-    rows["real"] = usable & (scores >= classifier.card.threshold)
-    rows["threshold"] = np.full(len(rows), classifier.card.threshold)
-    rows["model"] = np.full(len(rows), classifier.card.name)
-    rows["model_version"] = np.full(len(rows), classifier.card.version)
-    write_table(rows, out)
-    tell(
-        console,
-        f"written: {out}: {int(usable.sum())} of {len(rows)} scored, {int(rows['real'].sum())} at or above "
-        f"{classifier.card.threshold:.3f}",
-    )
+    return Scorer(classifier, policy_of(options.policy, classifier.card, say=say), longitude_deg=options.longitude)
 
 
 def _to_sinks(options: Any, console: Console, errors: Console) -> None:
@@ -98,28 +90,22 @@ def _to_sinks(options: Any, console: Console, errors: Console) -> None:
     from ..runtimes import default_model
     from ..serving.engines import ENGINES
     from ..serving.loop import score
-    from ..serving.policy import policy_of
-    from ..serving.scorer import Scorer
-    from ..serving.sinks import open_sink
     from ..serving.sources import open_source
     from ..serving.worker import open_model
 
     engine = ENGINES.resolve(options.engine)
     classifier = open_classifier(options.model)
     say = partial(tell, errors)
-    scorer = Scorer(classifier, policy_of(options.policy, classifier.card, say=say))
+    scorer = open_scorer(options, classifier, say)
     channels = classifier.card.channels
     with ExitStack() as opened, bars(errors) as progress:
-        sinks: list[Sink] = []
-        for target in options.to:
-            sinks.append(open_sink(target, options.format))
-            opened.callback(sinks[-1].close, whole=False)  # does nothing once the loop has closed it
-        packets = any(getattr(sink, "wants_packets", False) for sink in sinks)
+        sinks = open_sinks(opened, options)
+        packets = want_packets(sinks)
         source = open_source(
             options.source, channels=channels, prefix=options.id_prefix, progress=progress, jobs=options.jobs,
             packets=packets,
             classifier=default_model() if options.model == "default" else Path(options.model),
-            settings=NightSettings(telescope=options.telescope, triptychs=channels != ("difference",)),
+            settings=NightSettings(telescope=options.telescope).for_channels(channels),
         )  # fmt: skip
         opened.callback(source.close)
         model = options.model if options.model == "default" else str(Path(options.model).absolute())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from ..doors import LOOPBACK, bind, is_loopback, keep_token
 from ..errors import ConfigError
+from .serve import longitude_option
 from .verb import Verb, tell
 
 __all__ = ["VERBS"]
@@ -29,6 +31,7 @@ def _arguments(parser: ArgumentParser) -> None:
     add("--policy", type=str, default=None, metavar="POLICY",
         help="which scores are real: a number, precision=recall, at-most=N, purity=P, completeness=C, or a .json file "
         "that holds one and may change (default: the model's threshold)")  # fmt: skip
+    longitude_option(parser)
     add("--port", type=int, default=_PORT, help="0 for any that is free (default: %(default)s)")
     add("--host", type=str, default=None, metavar="ADDRESS",
         help="listen there, for other computers to ask, with a token; this computer alone where absent")  # fmt: skip
@@ -67,7 +70,10 @@ def _serve(options: Any, console: Console, errors: Console) -> None:
     token = _token(options, host)
     classifier = open_classifier(options.model, threads=options.threads)
     counters = Counters(classifier.card)
-    with bind(host, options.port) as listener, Service(classifier, options.policy, limits, counters.scored) as service:
+    service = Service(
+        classifier, options.policy, limits, counters.scored, longitude_deg=options.longitude, say=partial(tell, errors)
+    )
+    with bind(host, options.port) as listener, service:
         app = make_app(service, token=token, hosts=(host, *options.allow_host), counters=counters)
         shown, port = f"[{host}]" if ":" in host else host, listener.getsockname()[1]
         tell(console, f"{classifier.card.name} {classifier.card.version}, policy {service.scorer.policy.text}")

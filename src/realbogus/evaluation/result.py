@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..files import write_text, write_whole
-from ..metrics import Confusion, purity_at_prevalence
+from ..metrics import SPECIFICITY, Confusion, purity_at_prevalence
 from ..tables import write_parquet
 from .breakdown import Breakdown
 from .intervals import Interval
@@ -24,8 +24,6 @@ from .tables import Measured, ResultTable
 
 __all__ = ["PREVALENCE", "SPECIFICITY", "Report"]
 
-#: Specificity of the paper's ensemble (Table 3), at which missed real are counted.
-SPECIFICITY = 0.9925
 #: Share of real among a survey's candidates: the paper's are about 99 % bogus (section 1).
 PREVALENCE = 0.01
 

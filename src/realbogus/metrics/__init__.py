@@ -32,6 +32,7 @@ from .interval import bootstrap_interval, percentile_interval, wilson_interval
 from .probability import Reliability, brier, class_weights, expected_calibration_error, reliability
 from .resample import Resamples, resample
 from .specificity import (
+    SPECIFICITY,
     missed_at_specificity,
     purity_at_prevalence,
     recall_at_specificity,
@@ -39,6 +40,7 @@ from .specificity import (
 )
 
 __all__ = [
+    "SPECIFICITY",
     "Confusion",
     "OperatingPoints",
     "Reliability",

@@ -9,12 +9,16 @@ from ..errors import InputError
 from .curves import OperatingPoints, operating_points
 
 __all__ = [
+    "SPECIFICITY",
     "allowed_false_positives",
     "missed_at_specificity",
     "purity_at_prevalence",
     "recall_at_specificity",
     "threshold_at_specificity",
 ]
+
+#: Specificity of the paper's trio (Table 3), at which missed real are counted.
+SPECIFICITY = 0.9925
 
 
 def allowed_false_positives(negatives: int, specificity: float) -> int:

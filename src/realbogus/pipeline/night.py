@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from .. import __version__
 from ..classifier import Classifier
 from ..errors import ConfigError, FrameError, InputError
 from ..images.read import find_frames
+from ..processes import processors
 from ..runtimes import default_model, load_classifier
 from . import products
 from .associate import add_sources, detector_fixed, flag_known, read_known
@@ -189,7 +189,7 @@ def _frames(frames: Path | str | Sequence[Path | str]) -> list[Path]:
 def _processes(jobs: int | None) -> int:
     if jobs is not None and jobs < 1:
         raise InputError(f"jobs {jobs}: give the number of processes, 1 or more")
-    return jobs or len(os.sched_getaffinity(0))
+    return jobs or processors()
 
 
 def _warnings(work: Work) -> list[str]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from .. import __version__
@@ -97,6 +97,21 @@ class NightSettings:
             )
         if self.reference is not None and not Path(self.reference).is_file():
             raise InputError(f"reference {self.reference} is no file: give the path of a FITS image")
+
+    def for_channels(self, channels: Sequence[str] | None) -> NightSettings:
+        """Return settings that keep what a model needs: science and reference, unless the difference is enough.
+
+        Parameters
+        ----------
+        channels : sequence of str, optional
+            Of the model; without, all are kept.
+
+        Examples
+        --------
+        >>> NightSettings().for_channels(("difference",)).triptychs, NightSettings().for_channels(None).triptychs
+        (False, True)
+        """
+        return replace(self, triptychs=self.triptychs or channels is None or tuple(channels) != ("difference",))
 
     def fingerprint(self, frames: Sequence[Path], model: str) -> str:
         """Name of this very job: what must agree for work done before to be used again."""

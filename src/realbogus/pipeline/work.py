@@ -19,7 +19,7 @@ from .chain import FrameJob, process_frame
 from .prepare import Baseline, prepare_reference
 from .settings import NightSettings
 from .survey import Sighting, look
-from .workers import run_jobs
+from .workers import PassingError, passing, run_jobs
 
 __all__ = ["Progress", "Work", "carry_out", "clear", "own"]
 
@@ -44,12 +44,15 @@ class Work:
         Frame name to the reason why it was not used.
     seconds : dict
         Wall time of `survey`, `reference` and `frames`.
+    passing : frozenset of str
+        Names of failed frames that are not at fault: memory, a disk or a process was.
     """
 
     baseline: Baseline | None
     parts: list[Path]
     failed: dict[str, str]
     seconds: dict[str, float]
+    passing: frozenset[str] = frozenset()
 
 
 def carry_out(
@@ -78,19 +81,20 @@ def carry_out(
     say : callable
         Called with (stage, done, all).
     """
-    failed: dict[str, str] = {}
+    failed = _Failed()
     clock = [perf_counter()]
     sightings = _survey(paths, chosen, processes, failed, say)
     clock.append(perf_counter())
     sightings = _one_filter(sightings, failed)
     if not sightings:
-        return Work(None, [], failed, {"survey": clock[1] - clock[0]})
+        return Work(None, [], failed, {"survey": clock[1] - clock[0]}, frozenset(failed.passing))
     say("reference", 0, 1)
     try:
         baseline = prepare_reference(sightings, chosen, scratch / "reference.fits")
     except FrameError as error:
         failed |= {sighting.name: str(error) for sighting in sightings}
-        return Work(None, [], failed, {"survey": clock[1] - clock[0]})
+        failed.passing |= {sighting.name for sighting in sightings if passing(error)}
+        return Work(None, [], failed, {"survey": clock[1] - clock[0]}, frozenset(failed.passing))
     failed |= baseline.failed
     say("reference", 1, 1)
     clock.append(perf_counter())
@@ -98,7 +102,15 @@ def carry_out(
     clock.append(perf_counter())
     stages = ("survey", "reference", "frames")
     seconds = {stage: end - start for stage, start, end in zip(stages, clock, clock[1:], strict=False)}
-    return Work(baseline, parts, failed, seconds)
+    return Work(baseline, parts, failed, seconds, frozenset(failed.passing))
+
+
+class _Failed(dict[str, str]):
+    """Reasons by frame; `passing` names those that are not at fault."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passing: set[str] = set()
 
 
 def own(folder: Path, fingerprint: str) -> Path:
@@ -125,16 +137,17 @@ def clear(folder: Path, *, but: str = "") -> None:
 
 
 def _survey(
-    paths: Sequence[Path], chosen: NightSettings, processes: int, failed: dict[str, str], say: Progress
+    paths: Sequence[Path], chosen: NightSettings, processes: int, failed: _Failed, say: Progress
 ) -> list[Sighting]:
     jobs = [(path, chosen.telescope) for path in paths]
     outcome = run_jobs(look, jobs, processes=processes, progress=lambda done, of: say("survey", done, of))
     return _good([path.name for path in paths], outcome, failed)
 
 
-def _good(names: Sequence[str], outcome: Sequence[Result | FrameError], failed: dict[str, str]) -> list[Result]:
+def _good(names: Sequence[str], outcome: Sequence[Result | FrameError], failed: _Failed) -> list[Result]:
     """Return the results, and put the reason of every error under its frame's name."""
     failed |= {name: str(it) for name, it in zip(names, outcome, strict=True) if isinstance(it, FrameError)}
+    failed.passing |= {name for name, it in zip(names, outcome, strict=True) if isinstance(it, PassingError)}
     return [it for it in outcome if not isinstance(it, FrameError)]
 
 
@@ -160,7 +173,7 @@ def _folder_name(name: str) -> str:
 
 def _frames(
     sightings: Sequence[Sighting], baseline: Baseline, chosen: NightSettings, model: str | Classifier,
-    work: Path, processes: int, failed: dict[str, str], say: Progress,
+    work: Path, processes: int, failed: _Failed, say: Progress,
 ) -> list[Path]:  # fmt: skip
     placed = [sighting for sighting in sightings if sighting.name in baseline.transforms]
     jobs = [

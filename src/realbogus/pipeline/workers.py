@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -12,10 +13,29 @@ from typing import TypeVar
 from ..errors import FrameError, InputError
 from ..processes import end_with
 
-__all__ = ["run_jobs"]
+__all__ = ["PassingError", "passing", "run_jobs", "worker_pool"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+
+class PassingError(FrameError):
+    """Not the frame is at fault but the machine: memory, a disk, a process that died. It may go well another time."""
+
+
+def passing(error: BaseException | None) -> bool:
+    """Say whether memory or a disk is behind an error, as far as it tells what it came from.
+
+    Examples
+    --------
+    >>> passing(OSError(28, "No space left on device")), passing(OSError("not a FITS file")), passing(MemoryError())
+    (True, False, True)
+    """
+    while error is not None:
+        if isinstance(error, (MemoryError, PassingError)) or (isinstance(error, OSError) and error.errno is not None):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def run_jobs(
@@ -64,7 +84,7 @@ def run_jobs(
             tick()
         return [_settled(result) for result in outcome]
     left: list[int] = []
-    with _pool(processes) as pool:
+    with worker_pool(processes) as pool:
         futures: dict[Future[Result | FrameError], int] = {
             pool.submit(_guarded, work, job): index for index, job in enumerate(jobs)
         }
@@ -75,22 +95,38 @@ def run_jobs(
             except BrokenProcessPool:
                 left.append(futures[future])
     for index in sorted(left):  # one of these killed its process: give each a process of its own
-        with _pool(1) as pool:
+        with worker_pool(1) as pool:
             try:
                 outcome[index] = pool.submit(_guarded, work, jobs[index]).result()
             except BrokenProcessPool:
-                outcome[index] = FrameError(
+                outcome[index] = PassingError(
                     "the process that worked on this frame died, most likely for lack of memory; try --jobs 1"
                 )
         tick()
     return [_settled(result) for result in outcome]
 
 
-def _pool(processes: int) -> ProcessPoolExecutor:
+def worker_pool(processes: int, *, deaf: bool = False) -> ProcessPoolExecutor:
+    """Return processes that end with this one.
+
+    Parameters
+    ----------
+    processes : int
+    deaf : bool
+        Whether they pass over Ctrl-C and SIGTERM, which a terminal or systemd sends to all of a group: what they have
+        in hand is finished, and this process ends them. For one process alone: a pool ends its others by SIGTERM.
+    """
     # spawn, not fork: numerical libraries hold threads and locks that do not survive a fork
     return ProcessPoolExecutor(
-        processes, mp_context=get_context("spawn"), initializer=end_with, initargs=(os.getpid(),)
+        processes, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(), deaf)
     )
+
+
+def _begin(parent: int, deaf: bool) -> None:
+    if deaf:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    end_with(parent)
 
 
 def _settled(result: Result | FrameError | None) -> Result | FrameError:
@@ -101,9 +137,11 @@ def _guarded(work: Callable[[Job], Result], job: Job) -> Result | FrameError:
     try:
         return work(job)
     except FrameError as error:
-        return error
+        # what it came from does not travel between processes
+        return PassingError(*error.args) if passing(error) else error
     except MemoryError:
-        return FrameError("not enough memory for this frame; try --jobs 1 or a machine with more memory")
+        return PassingError("not enough memory for this frame; try --jobs 1 or a machine with more memory")
     except Exception as error:
         # One odd frame must never end a night; the reason names the exception, so that it can be mended.
-        return FrameError(f"unforeseen {type(error).__name__}: {error}; please report this frame")
+        kind = PassingError if isinstance(error, OSError) else FrameError
+        return kind(f"unforeseen {type(error).__name__}: {error}; please report this frame")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING
 
 from ..classifier import Classifier
 from ..ensemble import open_folder
+from ..ensemble_files import CARD
 from ..errors import ModelError
+
+if TYPE_CHECKING:
+    from .onnx import Device
 
 __all__ = ["default_model", "load_classifier"]
 
@@ -31,9 +35,7 @@ def default_model() -> Path:
     return path
 
 
-def load_classifier(
-    path: Path | str, *, threads: int = 0, hint: Literal["throughput", "latency"] = "throughput"
-) -> Classifier:
+def load_classifier(path: Path | str, *, threads: int = 0, device: Device = "cpu") -> Classifier:
     """Open a model: a `.onnx` file or a bundle (neither needs torch), or a folder of `Model.save` or `Ensemble.save`.
 
     Parameters
@@ -42,22 +44,29 @@ def load_classifier(
         File or folder.
     threads : int
         Threads of the ONNX runtime or OpenVINO; 0 leaves the choice to it.
-    hint : {"throughput", "latency"}
-        Whether many stamps a second or one stamp soon is asked of a bundle that runs in OpenVINO.
+    device : {"cpu", "cuda"}
+        Where it runs; `cuda` is for torch and, with the package onnxruntime-gpu, for ONNX.
 
     Raises
     ------
     ModelError
-        Nothing there, damaged, of another version, or a network in torch where that is not installed.
+        Nothing there, damaged, of another version, two things in one folder, or a network in torch where that is
+        not installed.
     ConfigError
-        A bundle whose runtime is not installed.
+        A bundle whose runtime is not installed, or the device is not there.
     """
     from .bundle_files import is_bundle, read_bundle
-    from .onnx import OnnxClassifier
+    from .onnx import OnnxClassifier, check_device_name
 
+    check_device_name(device)
     path = Path(path)
     if is_bundle(path):
-        return read_bundle(path, threads=threads, hint=hint)
+        if (path / CARD).exists():
+            raise ModelError(
+                f"{path} holds a bundle and another model ({CARD}), and which is meant nobody knows: "
+                "export or train one of them into a folder of its own"
+            )
+        return read_bundle(path, threads=threads, device=device)
     if not path.is_dir():
-        return OnnxClassifier(path, threads=threads)
-    return open_folder(path, open_file=lambda member: OnnxClassifier(member, threads=threads))
+        return OnnxClassifier(path, threads=threads, device=device)
+    return open_folder(path, device=device, open_file=lambda file: OnnxClassifier(file, threads=threads, device=device))

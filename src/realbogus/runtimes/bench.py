@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, ModelError
+from ..processes import processor_name, processors
 from . import load_classifier
-from .certificate import processor_name
 from .contenders import CONTENDERS, label_of
+from .onnx import Device
 from .rivals import ask, rivals
 
-__all__ = ["Speed", "bench", "cold_start", "processors"]
+__all__ = ["Speed", "bench", "cold_start"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Speed:
     p50_ms, p90_ms, p99_ms : float
         Percentiles of the time of a call, milliseconds, of all rounds.
     memory_mb : float
-        Most memory the process had so far.
+        Most memory the process had when it had first worked on such batches; they come in rising order.
     """
 
     contender: str
@@ -53,11 +54,6 @@ class Speed:
     memory_mb: float
 
 
-def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def bench(
     path: Path | str,
     *,
@@ -68,11 +64,12 @@ def bench(
     starts: int = 3,
     contenders: Sequence[str] = ("itself", "pytorch", "onnxruntime"),
     say: Callable[[str, int, int], None] | None = None,
+    device: Device = "cpu",
 ) -> dict[str, Any]:
     """Time a model beside the same networks in eager PyTorch and ONNX Runtime, each in a process of its own.
 
     The contenders take turns, so that what else the machine does hits all. One that cannot run here (no torch,
-    say) is left out with its reason.
+    say), or that ends on the way, is left out with its reason.
 
     Parameters
     ----------
@@ -90,6 +87,8 @@ def bench(
         Names in `CONTENDERS`.
     say : callable, optional
         Called with (what, done, of).
+    device : {"cpu", "cuda"}
+        Where all of them run.
 
     Returns
     -------
@@ -110,10 +109,11 @@ def bench(
         )
     for name in contenders:
         CONTENDERS.resolve(name)
-    model = load_classifier(path)  # what cannot be opened is an error here
+    model = load_classifier(path, device=device)  # what cannot be opened is an error here
     told, names = label_of(model), list(contenders)
-    if told == "pytorch f32" or told == "onnxruntime f32":  # to time it twice would tell nothing
-        names = [name for name in names if name != told.split()[0]] if "itself" in names else names
+    ours, _, how = told.partition(" ")
+    if how.split()[0] == "f32" and "+" not in how and "itself" in names:  # to time it twice would tell nothing
+        names = [name for name in names if name != ours]
     facts = {"name": model.card.name, "version": model.card.version, "runtime": told, "path": str(path)}
     del model
     found: dict[tuple[str, int, int], Speed] = {}
@@ -121,12 +121,18 @@ def bench(
     left_out: dict[str, str] = {}
     steps, done = len(tried) * rounds * len(names) * len(sizes), 0
     for count in tried:
-        with rivals(names, path, count, max(sizes), left_out) as lines:
+        with rivals(names, path, count, max(sizes), left_out, device) as lines:
             for _ in range(rounds):
-                for name, line in lines.items():
+                for name, line in list(lines.items()):
                     for size in sizes:
                         key = (name, count, size)
-                        runtime, spent, memory = ask(line, (size, seconds))
+                        try:
+                            runtime, spent, memory = ask(line, (size, seconds))
+                        except ModelError as error:  # what it did before would be told as its best
+                            left_out[name] = f"with {count} threads and batches of {size}: {error}"
+                            lines.pop(name).close()
+                            found = {place: speed for place, speed in found.items() if place[0] != name}
+                            break
                         times.setdefault(key, []).extend(spent)
                         found[key] = _speed(key, runtime, times[key], size * len(spent) / sum(spent), memory, found)
                         done += 1
@@ -141,11 +147,11 @@ def bench(
         "machine": {"processor": processor_name(), "processors": processors(), "python": sys.version.split()[0]},
         "speeds": [asdict(speed) for speed in found.values()],
         "left_out": left_out,
-        "cold_start_s": [cold_start(path) for _ in range(starts)],
+        "cold_start_s": [cold_start(path, device) for _ in range(starts)],
     }
 
 
-def cold_start(path: Path | str) -> float:
+def cold_start(path: Path | str, device: Device = "cpu") -> float:
     """Return the seconds from the start of a fresh Python to the first score of a model.
 
     Raises
@@ -154,8 +160,11 @@ def cold_start(path: Path | str) -> float:
         It gave none.
     """
     code = (
-        "import sys\nfrom realbogus.runtimes import load_classifier\nfrom realbogus.runtimes.contenders import "
-        "random_stamps\nmodel = load_classifier(sys.argv[1])\npixels, noise, fwhm = random_stamps(model.card, 1)\n"
+        "import sys\n"
+        "from realbogus.runtimes import load_classifier\n"
+        "from realbogus.runtimes.contenders import random_stamps\n"
+        "model = load_classifier(sys.argv[1], device=sys.argv[2])\n"
+        "pixels, noise, fwhm = random_stamps(model.card, 1)\n"
         "print(model.predict(pixels, noise=noise, fwhm=fwhm)[0], flush=True)\n"
     )
     # with a debugger's or a notebook's path, a child finds the package where we found it
@@ -163,14 +172,18 @@ def cold_start(path: Path | str) -> float:
     paths = [home, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     started = time.perf_counter()
     child = subprocess.run(
-        [sys.executable, "-c", code, str(path)],
+        [sys.executable, "-c", code, str(path), device],
         capture_output=True,
         text=True,
         check=False,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
     )
     spent = time.perf_counter() - started
-    if child.returncode or not 0 <= float(child.stdout or "nan") <= 1:
+    try:
+        score = float(child.stdout.split()[-1])  # a library may have spoken before
+    except (IndexError, ValueError):
+        score = float("nan")
+    if child.returncode or not 0 <= score <= 1:
         raise ModelError(f"a fresh process gave no score of {path}: {child.stderr.strip()[-500:]}")
     return spent
 
@@ -178,7 +191,8 @@ def cold_start(path: Path | str) -> float:
 def _speed(
     key: tuple[str, int, int], runtime: str, times: list[float], rate: float, memory: float, found: dict[Any, Speed]
 ) -> Speed:
-    best = max(rate, found[key].rate) if key in found else rate
+    if key in found:
+        rate, memory = max(rate, found[key].rate), found[key].memory_mb
     p50, p90, p99 = (1e3 * float(value) for value in np.percentile(times, (50, 90, 99)))
     name, threads, batch = key
-    return Speed(name, runtime, threads, batch, best, p50, p90, p99, memory)
+    return Speed(name, runtime, threads, batch, rate, p50, p90, p99, memory)

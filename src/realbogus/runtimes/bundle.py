@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..classifier import Card, symmetry_views
-from ..ensemble import member_calibration
+from ..calibration import Calibration
+from ..classifier import Card
+from ..ensemble import calibrations, soft_vote
 from ..errors import InputError, ModelError
 from ..preprocess import Preprocess
-from ..scoring import channel_indices, per_stamp, sigmoid, stamps_for
+from ..scoring import channel_indices, per_stamp, score_planes, stamps_for
 from .certificate import Certificate
 from .runtime import Network
 
@@ -42,17 +43,32 @@ class Node:
         Who votes, where it is an ensemble.
     arithmetic : {"f32", "bf16"}
         Of what is not quantised in the network, on processors that have it.
+
+    Raises
+    ------
+    ModelError
+        A vote of calibrated scores, and a member has no calibration.
     """
 
     card: Card
     network: Network | None = None
     members: tuple[Node, ...] = ()
     arithmetic: str = "f32"
+    _calibrations: tuple[Calibration | None, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Read the members' calibrations once."""
+        object.__setattr__(self, "_calibrations", calibrations(self.card, [member.card for member in self.members]))
 
     @property
     def quantised(self) -> bool:
         """Whether it is one network, in int8."""
         return self.network is not None and bool(self.network.contents[1])
+
+    @property
+    def used(self) -> str:
+        """What the network really works in on this processor: f32, bf16 or int8; nothing where it is an ensemble."""
+        return "" if self.network is None else "int8" if self.quantised else self.network.arithmetic
 
     def leaves(self) -> Iterator[Node]:
         """Every node that is one network, in order."""
@@ -68,17 +84,8 @@ class Node:
     def scores(self, planes: _Planes) -> NDArray[np.float32]:
         """Score stamps made ready: a network as `score_stamps` does it, an ensemble as `Ensemble.predict`."""
         if self.network is not None:
-            ready = planes[self.card.preprocess]
-            logits = np.zeros(len(ready), dtype=np.float64)
-            for view in symmetry_views(ready, self.card.views):
-                logits += self.network.logits(view)
-            return sigmoid(logits / self.card.views)
-        calibrated = self.card.architecture_options.get("calibrated", False)
-        total: NDArray[np.float64] | float = 0.0
-        for member in self.members:
-            votes = member.scores(planes)
-            total = total + (member_calibration(member.card)(votes) if calibrated else votes).astype(np.float64)
-        return np.asarray(total / len(self.members), dtype=np.float32)
+            return score_planes(self.card, self.network.logits, planes[self.card.preprocess])
+        return soft_vote((member.scores(planes) for member in self.members), self._calibrations)
 
 
 class Bundle:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -17,25 +18,41 @@ from typing import Any
 from .. import __version__
 from ..classifier import Card
 from ..ensemble import ENSEMBLE
-from ..ensemble_files import member_path
+from ..ensemble_files import inside, member_path
 from ..errors import ConfigError, ModelError, OutputError, UnknownNameError
 from ..files import write_text, write_whole
 from .bundle import Bundle, Node
 from .certificate import Certificate
-from .openvino import Hint
+from .onnx import Device
 from .runtime import RUNTIMES, Runtime
 
-__all__ = ["BUNDLE_FILE", "check_bundle_place", "is_bundle", "read_bundle", "write_bundle"]
+__all__ = ["BUNDLE_FILE", "check_bundle_place", "is_bundle", "read_bundle", "refuse_bundle", "write_bundle"]
 
 BUNDLE_FILE = "bundle.json"
 _FORMAT = 1
 _MEMBERS = "members"
+#: How `_store` names a network's files, also one that was cut off.
+_OURS = re.compile(r"\d{2,}-.+-[0-9a-f]{8}(\.part)?\.(onnx|xml|bin)")
+#: Networks of an ensemble that are opened at a time.
+_AT_ONCE = 8
 _DAMAGED = "the bundle was damaged or changed after it was written: copy or export it again"
 
 
 def is_bundle(folder: Path | str) -> bool:
     """Whether a folder holds a bundle."""
     return (Path(folder) / BUNDLE_FILE).is_file()
+
+
+def refuse_bundle(folder: Path | str) -> None:
+    """Refuse the folder of a bundle as the place of a model: of two in one folder nobody would know which is meant.
+
+    Raises
+    ------
+    OutputError
+        It holds a bundle.
+    """
+    if is_bundle(folder):
+        raise OutputError(f"{folder} holds a bundle ({BUNDLE_FILE}): choose another folder for the model")
 
 
 def check_bundle_place(folder: Path | str) -> Path:
@@ -49,8 +66,19 @@ def check_bundle_place(folder: Path | str) -> Path:
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file: a bundle is a folder, choose another name")
-    strangers = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    strangers = [name for name in strangers if name not in (_MEMBERS, BUNDLE_FILE, "bundle.part.json")]
+    strangers: list[str] = []
+    try:
+        if folder.is_dir():
+            strangers = [path.name for path in folder.iterdir()]
+            strangers = [name for name in strangers if name not in (_MEMBERS, BUNDLE_FILE, "bundle.part.json")]
+        if (folder / _MEMBERS).is_dir():
+            there = (path for path in (folder / _MEMBERS).iterdir())
+            strangers += [
+                f"{_MEMBERS}/{path.name}" for path in there if path.is_dir() or not _OURS.fullmatch(path.name)
+            ]
+    except OSError as error:
+        raise OutputError(f"cannot look into {folder}: {error}; choose a folder you may write") from error
+    strangers.sort()
     if strangers:
         raise OutputError(f"{folder} holds other things ({', '.join(strangers[:3])}): choose a folder of its own")
     return folder
@@ -72,7 +100,6 @@ def write_bundle(bundle: Bundle, folder: Path | str) -> Path:
         "realbogus": __version__,
         "runtime": bundle.runtime,
         "precision": bundle.precision,
-        "threshold": bundle.card.threshold,
         "classifier": tree,
         "certificate": None if bundle.certificate is None else bundle.certificate.to_dict(),
         "files": files,
@@ -81,15 +108,15 @@ def write_bundle(bundle: Bundle, folder: Path | str) -> Path:
     write_text(folder / BUNDLE_FILE, json.dumps(values, indent=1) + "\n")
     try:
         for path in (folder / _MEMBERS).iterdir():  # what an older bundle, or one that was cut off, left
-            if f"{_MEMBERS}/{path.name}" not in files and path.suffix in (".onnx", ".xml", ".bin"):
+            if f"{_MEMBERS}/{path.name}" not in files and _OURS.fullmatch(path.name):
                 path.unlink()
     except OSError as error:
         raise OutputError(f"cannot remove the old bundle in {folder}: {error}") from error
     return folder
 
 
-def read_bundle(folder: Path | str, *, threads: int = 0, hint: Hint = "throughput") -> Bundle:
-    """Open a bundle.
+def read_bundle(folder: Path | str, *, threads: int = 0, device: Device = "cpu") -> Bundle:
+    """Open a bundle; one that is replaced while it is read is the new one.
 
     Parameters
     ----------
@@ -97,23 +124,40 @@ def read_bundle(folder: Path | str, *, threads: int = 0, hint: Hint = "throughpu
         Written by `write_bundle`.
     threads : int
         Processor threads; 0 leaves the choice to the runtime.
-    hint : {"throughput", "latency"}
-        Whether many stamps a second or one stamp soon is asked of OpenVINO.
+    device : {"cpu", "cuda"}
+        Where it runs; its runtime must be one that does so there.
 
     Raises
     ------
     ModelError
-        It is missing, damaged, incomplete, foreign or of a newer realbogus.
+        It is missing, damaged, incomplete, foreign, of a newer realbogus, or contradicts itself.
     ConfigError
-        Its runtime is not installed.
+        Its runtime is not installed, or does not run on the device.
     """
     folder = Path(folder)
-    values = _values(folder)
+    before = _description(folder)
+    try:
+        return _read(folder, before, threads, device)
+    except ModelError:
+        after = _description(folder)
+        if after == before:
+            raise
+        return _read(folder, after, threads, device)
+
+
+def _read(folder: Path, text: bytes, threads: int, device: Device) -> Bundle:
+    values = _values(folder, text)
     try:
         runtime = RUNTIMES.resolve(values["runtime"])
         if values["precision"] not in runtime.precisions:
             raise ModelError(f"{folder} has the precision {values['precision']!r}, which {values['runtime']} has not")
-        root = _open(values["classifier"], folder, values["files"], runtime, threads, hint)
+        if device not in runtime.devices:
+            where = " and ".join(runtime.devices)
+            raise ConfigError(
+                f"{folder} is for {values['runtime']}, which we run on {where}, not on {device!r}: "
+                "export it with --runtime onnx for that"
+            )
+        root = _open(values["classifier"], folder, values["files"], runtime, threads, device)
         given = values["certificate"]
         return Bundle(
             root,
@@ -129,12 +173,17 @@ def read_bundle(folder: Path | str, *, threads: int = 0, hint: Hint = "throughpu
         raise ModelError(f"{folder / BUNDLE_FILE} does not say what it should ({error!r}): {_DAMAGED}") from error
 
 
-def _values(folder: Path) -> dict[str, Any]:
-    path = folder / BUNDLE_FILE
+def _description(folder: Path) -> bytes:
     try:
-        values = json.loads(path.read_bytes())
+        return (folder / BUNDLE_FILE).read_bytes()
     except OSError as error:
         raise ModelError(f"{folder} is no bundle ({error}); expected a folder with {BUNDLE_FILE}") from error
+
+
+def _values(folder: Path, text: bytes) -> dict[str, Any]:
+    path = folder / BUNDLE_FILE
+    try:
+        values = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} cannot be read ({error}): {_DAMAGED}") from error
     if not isinstance(values, dict) or not isinstance(values.get("format"), int):
@@ -180,27 +229,30 @@ def _open(
     files: Mapping[str, Any],
     runtime: Runtime,
     threads: int,
-    hint: Hint,
+    device: Device,
 ) -> Node:
     card = Card.from_json(json.dumps(tree["card"]), source=str(folder / BUNDLE_FILE))
     if card.architecture == ENSEMBLE:
-        with ThreadPoolExecutor(len(tree["members"]) or 1) as crew:  # to compile a network takes up to a second
-            members = list(crew.map(lambda each: _open(each, folder, files, runtime, threads, hint), tree["members"]))
-        if not members:
+        trees = list(tree["members"])
+        if not trees:
             raise ModelError(f"the ensemble in {folder} has no members: {_DAMAGED}")
+        with ThreadPoolExecutor(min(len(trees), _AT_ONCE)) as crew:  # to compile a network takes up to a second
+            members = list(crew.map(lambda each: _open(each, folder, files, runtime, threads, device), trees))
         return Node(card, members=tuple(members))
     graph = _contents(folder, tree["graph"], files)
     weights = _contents(folder, tree["weights"], files) if "weights" in tree else b""
-    name = str(folder / tree["graph"])
-    arithmetic = str(tree["arithmetic"])
-    return Node(card, runtime.open(card, graph, weights, arithmetic, threads, hint, name), arithmetic=arithmetic)
+    name, arithmetic = str(folder / tree["graph"]), tree["arithmetic"]
+    if arithmetic not in ("f32", "bf16") or arithmetic not in runtime.precisions:
+        raise ModelError(f"{name} is to be run in {arithmetic!r}, which its runtime does not do: {_DAMAGED}")
+    network = runtime.open(card, graph, weights, arithmetic, threads, device, name)
+    if network.card.preprocess != card.preprocess:
+        raise ModelError(f"{name} and what {BUNDLE_FILE} says of it prepare stamps differently: {_DAMAGED}")
+    return Node(card, network, arithmetic=arithmetic)
 
 
 def _contents(folder: Path, name: str, files: Mapping[str, Any]) -> bytes:
     """Read a file of the bundle once: what was checked is what is opened."""
-    path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise ModelError(f"{folder} names the file {name!r}, which lies outside it: it is not opened")
+    path = inside(folder, name)
     try:
         contents = path.read_bytes()
     except OSError as error:

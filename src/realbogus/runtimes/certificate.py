@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,14 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError, ModelError, ParityError
 from ..files import plain
-from ..metrics import missed_at_specificity, roc_auc
+from ..metrics import SPECIFICITY, missed_at_specificity, roc_auc
+from ..processes import processor_name
+from ..scoring import verdicts
 from ..stamps import StampSet
 from .tolerance import TOLERANCES, Tolerance
 
-__all__ = ["SPECIFICITY", "Certificate", "certify", "held_out_rows", "processor_name"]
-
-#: Where missed real are counted besides the threshold: that of the paper's trio (Table 3).
-SPECIFICITY = 0.9925
+__all__ = ["Certificate", "certify", "data_hash", "held_out_rows"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,7 @@ class Certificate:
     stamps, real, bogus : int
         Held-out stamps.
     data : str
-        Hash of their scores before and labels: who has both can tell whether these are the stamps.
+        `data_hash` of them: who has the stamps can tell whether these are they. Empty where it was not handed in.
     threshold, threshold_after : float
         `score >= threshold` is real, before and after.
     largest_change, mean_change : float
@@ -80,14 +77,17 @@ class Certificate:
         wrong = []
         if limit.score is not None and not self.largest_change <= limit.score:
             wrong.append(f"a score changes by {self.largest_change:.2e}, more than {limit.score:.0e}")
-        change = abs(self.auc_after - self.auc_before)
+        lost = self.auc_before - self.auc_after
+        change = lost if limit.gain else abs(lost)
         if not change <= limit.auc:
             wrong.append(
-                f"the AUC changes by {change:.6f} ({self.auc_before:.6f} to {self.auc_after:.6f}), "
-                f"more than {limit.auc:g}"
+                f"the AUC {'falls' if limit.gain else 'changes'} by {change:.6f} "
+                f"({self.auc_before:.6f} to {self.auc_after:.6f}), more than {limit.auc:g}"
             )
         if self.flips > limit.flips * self.stamps:
-            few = "" if self.stamps * limit.flips >= 1 else f"; to tell {limit.flips:.1%} takes {1 / limit.flips:.0f}"
+            few = (
+                f"; to tell {limit.flips:.1%} takes {1 / limit.flips:.0f}" if 0 < self.stamps * limit.flips < 1 else ""
+            )
             wrong.append(f"{self.flips} of {self.stamps} verdicts flip, more than {limit.flips:.1%}{few}")
         return wrong
 
@@ -138,6 +138,12 @@ class Certificate:
         names = [entry.name for entry in fields(cls)]
         if not isinstance(values, dict) or sorted(values) != sorted(names) or not isinstance(values["tolerance"], dict):
             raise ModelError("the certificate cannot be read: the bundle is damaged or of another version")
+        try:
+            Tolerance(**values["tolerance"])
+        except TypeError as error:
+            raise ModelError(
+                f"the certificate cannot be read ({error}): it is damaged or of another version"
+            ) from error
         return cls(**values)
 
 
@@ -151,6 +157,7 @@ def certify(
     threshold_after: float | None = None,
     arithmetic: str = "f32",
     tolerance: Tolerance | None = None,
+    data: str = "",
 ) -> Certificate:
     """Compare scores before and after.
 
@@ -166,6 +173,8 @@ def certify(
         As `Certificate` has them.
     tolerance : Tolerance, optional
         That of the precision where absent.
+    data : str
+        `data_hash` of the stamps.
 
     Raises
     ------
@@ -192,7 +201,7 @@ def certify(
         )
     change = np.abs(two - one)
     then = threshold if threshold_after is None else threshold_after
-    verdicts = [one >= threshold, two >= then]
+    called = verdicts(one, threshold), verdicts(two, then)
     return Certificate(
         precision=precision,
         arithmetic=arithmetic,
@@ -200,19 +209,19 @@ def certify(
         stamps=len(real),
         real=int(real.sum()),
         bogus=int((~real).sum()),
-        data=hashlib.sha256(one.astype("<f8").tobytes() + real.tobytes()).hexdigest(),
+        data=data,
         threshold=float(threshold),
         threshold_after=float(then),
         largest_change=float(change.max()),
         mean_change=float(change.mean()),
         auc_before=float(roc_auc(one, real)),
         auc_after=float(roc_auc(two, real)),
-        missed_before=int((real & ~verdicts[0]).sum()),
-        missed_after=int((real & ~verdicts[1]).sum()),
+        missed_before=int((real & ~called[0]).sum()),
+        missed_after=int((real & ~called[1]).sum()),
         specificity=SPECIFICITY,
         fixed_before=missed_at_specificity(one, real, SPECIFICITY),
         fixed_after=missed_at_specificity(two, real, SPECIFICITY),
-        flips=int((verdicts[0] != verdicts[1]).sum()),
+        flips=int((called[0] != called[1]).sum()),
         tolerance=asdict(tolerance or TOLERANCES[precision]),
     )
 
@@ -234,11 +243,14 @@ def held_out_rows(stamps: StampSet) -> NDArray[np.int64]:
     return rows
 
 
-def processor_name() -> str:
-    """Return what the machine calls its processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
+def data_hash(stamps: StampSet, rows: NDArray[np.int64]) -> str:
+    """Return a hash of stamps: their identifiers and labels, and every pixel of some hundred of them.
+
+    Scores have no part in it: they differ in the last bit from one processor to the next.
+    """
+    digest = hashlib.sha256()
+    for name, label in zip(stamps.catalogue["id"][rows], stamps.labels[rows], strict=True):
+        digest.update(f"{name}\0{label}\0".encode())
+    for row in rows[:: max(1, len(rows) // 256)]:
+        digest.update(np.ascontiguousarray(stamps.pixels[row], dtype="<f4").tobytes())
+    return digest.hexdigest()

@@ -15,41 +15,41 @@ from ..registry import Registry
 from ..stamps import STAMP_SIZE
 from . import load_classifier
 from .bundle import Bundle, Node
-from .onnx import OnnxClassifier
+from .onnx import Device, OnnxClassifier
 
 __all__ = ["CONTENDERS", "Contender", "label_of", "random_stamps"]
 
-#: From the path of a model and a number of threads to the classifier that is timed.
-Contender = Callable[[Path, int], Classifier]
+#: From the path of a model, a number of threads and a device to the classifier that is timed.
+Contender = Callable[[Path, int, Device], Classifier]
 
 #: What is timed, by name.
 CONTENDERS: Registry[Contender] = Registry("contender")
 
 
 @CONTENDERS.register("itself")
-def itself(path: Path, threads: int) -> Classifier:
+def itself(path: Path, threads: int, device: Device = "cpu") -> Classifier:
     """Open what was named."""
-    model = load_classifier(path, threads=threads)
+    model = load_classifier(path, threads=threads, device=device)
     if _in_torch(model):
         _set_torch_threads(threads)
     return model
 
 
 @CONTENDERS.register("pytorch")
-def pytorch(path: Path, threads: int) -> Classifier:
+def pytorch(path: Path, threads: int, device: Device = "cpu") -> Classifier:
     """Run the networks in eager PyTorch, f32; with random weights where the weights lie in another format."""
     _set_torch_threads(threads)
-    return _in_pytorch(load_classifier(path))
+    return _in_pytorch(load_classifier(path), device)
 
 
 @CONTENDERS.register("onnxruntime")
-def onnxruntime(path: Path, threads: int) -> Classifier:
+def onnxruntime(path: Path, threads: int, device: Device = "cpu") -> Classifier:
     """Run the networks in ONNX Runtime, f32; with random weights where the weights are not those of f32."""
-    return _in_onnxruntime(load_classifier(path), threads)
+    return _in_onnxruntime(load_classifier(path), threads, device)
 
 
 def label_of(model: Classifier) -> str:
-    """Return what a model runs in, for tables.
+    """Return what a model runs in, for tables, with the arithmetic that is really used on this processor.
 
     Examples
     --------
@@ -58,12 +58,19 @@ def label_of(model: Classifier) -> str:
     'pytorch f32'
     """
     if isinstance(model, Bundle):
-        return f"{'onnxruntime' if model.runtime == 'onnx' else model.runtime} {model.precision}"
+        used = "+".join(sorted({leaf.used for leaf in model.root.leaves()}))
+        where = {_where(network) for network in model.root.networks()}
+        return f"{'onnxruntime' if model.runtime == 'onnx' else model.runtime} {used}{''.join(sorted(where))}"
     if isinstance(model, OnnxClassifier):
-        return "onnxruntime f32"
+        return f"onnxruntime f32{_where(model)}"
     if isinstance(model, Ensemble):
         return " + ".join(sorted({label_of(member) for member in model.members}))
-    return "pytorch f32"
+    return f"pytorch f32{_where(model)}"
+
+
+def _where(model: object) -> str:
+    device = str(getattr(model, "device", "cpu"))
+    return "" if device == "cpu" else f" {device}"
 
 
 def random_stamps(card: Card, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
@@ -83,25 +90,29 @@ def random_stamps(card: Card, count: int) -> tuple[NDArray[np.float32], NDArray[
     return pixels * noise[:, None, None, None], noise, fwhm
 
 
-def _in_pytorch(model: Classifier | Node) -> Classifier:
+def _in_pytorch(model: Classifier | Node, device: Device = "cpu") -> Classifier:
     if isinstance(model, Bundle):
-        return _in_pytorch(model.root)
+        return _in_pytorch(model.root, device)
     members = getattr(model, "members", ())
     if members:
-        return Ensemble([_in_pytorch(member) for member in members], model.card)
+        return Ensemble([_in_pytorch(member, device) for member in members], model.card)
     try:
         from ..model import Model
     except ImportError as error:
         raise ConfigError(f"torch is not installed ({error})") from error
-    return model if isinstance(model, Model) else Model.create(model.card)
+    return (
+        Model(model.network, model.card, device=device)
+        if isinstance(model, Model)
+        else Model.create(model.card, device=device)
+    )
 
 
-def _in_onnxruntime(model: Classifier | Node, threads: int) -> Classifier:
+def _in_onnxruntime(model: Classifier | Node, threads: int, device: Device) -> Classifier:
     if isinstance(model, Bundle):
-        return _in_onnxruntime(model.root, threads)
+        return _in_onnxruntime(model.root, threads, device)
     members = getattr(model, "members", ())
     if members:
-        return Ensemble([_in_onnxruntime(member, threads) for member in members], model.card)
+        return Ensemble([_in_onnxruntime(member, threads, device) for member in members], model.card)
     network = model.network if isinstance(model, Node) else model
     graph, weights = getattr(network, "contents", (b"", b""))
     if not graph or weights:  # torch, or quantised
@@ -111,7 +122,7 @@ def _in_onnxruntime(model: Classifier | Node, threads: int) -> Classifier:
             raise ConfigError(f"torch is not installed ({error}), and the weights are not in ONNX") from error
         exported = _in_pytorch(model)
         graph = to_onnx(exported).contents[0]  # type: ignore[arg-type]
-    return OnnxClassifier(graph, threads=threads)
+    return OnnxClassifier(graph, threads=threads, device=device)
 
 
 def _in_torch(model: Classifier) -> bool:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..architectures import reparameterise
 from ..errors import ParityError
 from ..model import Model
-from ..scoring import channel_indices
+from ..scoring import score_rows
 from ..stamps import STAMP_SIZE, StampSet
 from .onnx import CARD_KEY, OnnxClassifier
 
@@ -84,17 +84,16 @@ def parity(model: Model, other: OnnxClassifier, stamps: StampSet | None = None) 
     other : OnnxClassifier
         The other.
     stamps : StampSet, optional
-        Compared on besides 48 random stamps.
+        Compared on besides 48 random stamps, those that are usable.
     """
     prepare = model.card.preprocess
     pixels, noise, fwhm = _random_stamps(len(prepare.channels), max(STAMP_SIZE, prepare.size))
     # two batch sizes, because the file must not have remembered the one it was traced with
     worst = _difference(model, other, pixels, noise, fwhm, batch=len(pixels))
     worst = max(worst, _difference(model, other, pixels[:5], noise[:5], fwhm[:5], batch=1))
-    if stamps is not None and len(stamps):
-        channels = channel_indices(stamps.channels, prepare.channels)
-        given = np.asarray(stamps.pixels[:, channels], dtype=np.float32)
-        worst = max(worst, _difference(model, other, given, stamps.noise, stamps.fwhm, batch=256))
+    if stamps is not None and stamps.usable.any():
+        one, two = (score_rows(each, stamps, np.flatnonzero(stamps.usable)) for each in (model, other))
+        worst = max(worst, float(np.abs(one - two).max()))
     return worst
 
 

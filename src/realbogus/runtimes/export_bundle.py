@@ -16,7 +16,7 @@ from ..stamps import StampSet
 from .bf16 import rounded_graph
 from .bundle import Bundle, Node
 from .bundle_files import check_bundle_place, write_bundle
-from .certificate import Certificate, certify, held_out_rows
+from .certificate import Certificate, certify, data_hash, held_out_rows
 from .export import to_onnx
 from .onnx import OnnxClassifier
 from .openvino import cpu_has_bf16
@@ -104,6 +104,7 @@ def export_bundle(
         precision=precision,
         arithmetic=_told(root, precision, worked_out),
         tolerance=tolerance,
+        data=data_hash(held_out, rows),
     )
     certificate.check(model.card.name)
     return _written(bundle, certificate, folder)
@@ -139,13 +140,13 @@ def _node(model: Classifier, way: Runtime, arithmetic: str, stamps: StampSet | N
         raise ModelError(f"{model.card.name!r} is a {type(model).__name__}, no network in ONNX")
     card, graph = model.card, model.contents[0]
     if stamps is None:
-        return Node(card, way.open(card, graph, b"", arithmetic, 0, "throughput", card.name), arithmetic=arithmetic)
+        return Node(card, way.open(card, graph, b"", arithmetic, 0, "cpu", card.name), arithmetic=arithmetic)
     channels = channel_indices(stamps.channels, card.channels)
     planes = card.preprocess(stamps.pixels[:, channels], noise=stamps.noise, fwhm=stamps.fwhm)
-    network = way.open(card, *quantise(graph, planes, name=card.name), "f32", 0, "throughput", card.name)
+    network = way.open(card, *quantise(graph, planes, name=card.name), "f32", 0, "cpu", card.name)
     if float(np.abs(sigmoid(network.logits(planes)) - sigmoid(model.logits(planes))).mean()) <= most:
         return Node(card, network)
-    return Node(card, way.open(card, graph, b"", "bf16", 0, "throughput", card.name), arithmetic="bf16")
+    return Node(card, way.open(card, graph, b"", "bf16", 0, "cpu", card.name), arithmetic="bf16")
 
 
 def _told(root: Node, precision: str, worked_out: bool) -> str:

@@ -8,6 +8,7 @@ from ..classifier import Classifier
 from ..ensemble import Ensemble
 from ..errors import ModelError
 from ..model import Model
+from .bundle_files import refuse_bundle
 from .export import to_onnx
 from .onnx import OnnxClassifier
 
@@ -39,10 +40,11 @@ def export_ensemble(ensemble: Ensemble, folder: Path | str, *, tolerance: float 
     ParityError
         An export does not reproduce its member.
     OutputError
-        The folder cannot be written.
+        The folder cannot be written, or holds a bundle.
     ModelError
         A member is of a kind that cannot be exported.
     """
+    refuse_bundle(folder)  # before any work
     return _exported(ensemble, tolerance).save(folder)
 
 

@@ -39,7 +39,7 @@ def workers_needed(alerts: float, seconds: float, rate: float, threads: int) -> 
     Raises
     ------
     ConfigError
-        Something is not above zero.
+        Something is not above zero, or not finite.
 
     Examples
     --------
@@ -47,8 +47,10 @@ def workers_needed(alerts: float, seconds: float, rate: float, threads: int) -> 
     >>> need.workers, need.cores
     (4, 8)
     """
-    if not (alerts > 0 and seconds > 0 and rate > 0 and threads > 0):
-        raise ConfigError(f"alerts {alerts:g}, seconds {seconds:g}, rate {rate:g}, threads {threads}: above zero each")
+    if not all(0 < value < math.inf for value in (alerts, seconds, rate, threads)):
+        raise ConfigError(
+            f"alerts {alerts:g}, seconds {seconds:g}, rate {rate:g}, threads {threads}: above zero each, and finite"
+        )
     workers = math.ceil(alerts / (seconds * rate))
     return Need(alerts, seconds, rate, threads, workers, workers * threads)
 
@@ -82,7 +84,7 @@ def needs(found: Mapping[str, Any], alerts: float, seconds: float) -> list[dict[
     Raises
     ------
     ConfigError
-        Numbers that are not above zero.
+        Numbers that are not above zero, or not finite.
     """
     rows = [row for row in found["speeds"] if row["contender"] == "itself"]
     return [

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,11 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from ..classifier import Card
 from ..errors import ConfigError, ModelError
 from ..scoring import score_stamps
+from .onnx import check_whole
 
-__all__ = ["Hint", "OpenVinoClassifier", "cpu_has_bf16", "load_openvino", "read_graph"]
-
-#: What the runtime is asked for: many stamps a second, or one stamp soon.
-Hint = Literal["throughput", "latency"]
+__all__ = ["OpenVinoClassifier", "cpu_has_bf16", "load_openvino", "read_graph"]
 
 #: The maps of so many stamps stay in the processor's cache.
 _BATCH = 32
@@ -50,10 +49,11 @@ def read_graph(graph: bytes, weights: bytes = b"", *, name: str = "the model") -
     Raises
     ------
     ModelError
-        The contents are damaged or something else.
+        The contents are damaged or something else, or keep weights in another file.
     ConfigError
         OpenVINO is not installed.
     """
+    check_whole(graph, name)
     core = load_openvino().Core()
     try:
         return core.read_model(graph, weights) if weights else core.read_model(graph)
@@ -77,8 +77,6 @@ class OpenVinoClassifier:
         in f32, which is more exact.
     threads : int
         Processor threads; 0 takes as many as OpenVINO sees.
-    hint : {"throughput", "latency"}
-        One batch a thread, or all threads on one batch.
     name : str
         The file it comes from, for messages.
 
@@ -98,15 +96,12 @@ class OpenVinoClassifier:
         *,
         precision: str = "f32",
         threads: int = 0,
-        hint: Hint = "throughput",
         name: str = "the model",
     ) -> None:
         openvino = load_openvino()
         if precision not in ("f32", "bf16"):
             raise ConfigError(f"precision {precision!r}: choose f32 or bf16; int8 is a property of a quantised graph")
-        if hint not in ("throughput", "latency"):
-            raise ConfigError(f"hint {hint!r}: choose 'throughput' or 'latency'")
-        self._card, self._contents = card, (graph, weights)
+        self._card, self._contents, self._name = card, (graph, weights), name
         self.arithmetic = "bf16" if precision == "bf16" and cpu_has_bf16() else "f32"
         model = read_graph(graph, weights, name=name)
         prepare = card.preprocess
@@ -116,7 +111,7 @@ class OpenVinoClassifier:
             raise ModelError(f"{name} takes {shapes}, but its card prepares planes of {want}: it is not our export")
         try:
             self._compiled: Any = openvino.Core().compile_model(
-                model, "CPU", _settings(openvino, self.arithmetic, threads, hint)
+                model, "CPU", _settings(openvino, self.arithmetic, threads)
             )
         except RuntimeError as error:
             raise ModelError(f"OpenVINO cannot run {name} on this processor: {error}") from error
@@ -135,13 +130,27 @@ class OpenVinoClassifier:
         return self._contents
 
     def logits(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Run the network on ready planes, (N, P, S, S), and return logits, (N,)."""
+        """Run the network on ready planes, (N, P, S, S), and return logits, (N,).
+
+        Raises
+        ------
+        ModelError
+            It fails, or gives more or fewer logits than stamps.
+        """
         ready = np.ascontiguousarray(planes, dtype=np.float32)
         logits = np.empty(len(ready), dtype=np.float32)
+        wrong: list[str] = []
         with self._lock:  # the queue belongs to one caller at a time
-            for rows in _batches(len(ready)):
-                self._queue.start_async({0: ready[rows]}, userdata=logits[rows], share_inputs=True)
-            self._queue.wait_all()
+            try:
+                for rows in _batches(len(ready)):
+                    self._queue.start_async({0: ready[rows]}, userdata=(logits[rows], wrong), share_inputs=True)
+                self._queue.wait_all()
+            except RuntimeError as error:
+                wrong.append(str(error))
+                with contextlib.suppress(RuntimeError):
+                    self._queue.wait_all()  # those still at work write to our arrays
+        if wrong:
+            raise ModelError(f"{self._name} cannot be run as its card says: {wrong[0]}; it is not our export")
         return logits
 
     def predict(
@@ -162,22 +171,30 @@ class OpenVinoClassifier:
         return score_stamps(self._card, self.logits, pixels, noise=noise, fwhm=fwhm, batch=batch)
 
 
-def _settings(openvino: Any, arithmetic: str, threads: int, hint: Hint) -> dict[Any, Any]:
+def _settings(openvino: Any, arithmetic: str, threads: int) -> dict[Any, Any]:
     properties = openvino.properties
-    mode = properties.hint.PerformanceMode
     settings = {
-        properties.hint.performance_mode: mode.THROUGHPUT if hint == "throughput" else mode.LATENCY,
+        properties.hint.performance_mode: properties.hint.PerformanceMode.THROUGHPUT,
         properties.hint.inference_precision: getattr(openvino.Type, arithmetic),
     }
     if threads > 0:
         settings[properties.inference_num_threads] = threads
         # one thread a stream: no stream waits for another, and a score does not depend on how many there are
-        settings[properties.num_streams] = threads if hint == "throughput" else 1
+        settings[properties.num_streams] = threads
     return settings
 
 
-def _take(request: Any, logits: NDArray[np.float32]) -> None:
-    logits[:] = request.get_output_tensor(0).data.reshape(-1)
+def _take(request: Any, place: tuple[NDArray[np.float32], list[str]]) -> None:
+    """Put the logits of a batch where they belong; what this raised would end the process."""
+    logits, wrong = place
+    try:
+        values = request.get_output_tensor(0).data.reshape(-1)
+        if values.shape == logits.shape:
+            logits[:] = values
+        else:
+            wrong.append(f"it gives {len(values)} logits for {len(logits)} stamps")
+    except Exception as error:  # whatever it is, the caller raises it
+        wrong.append(repr(error))
 
 
 def _batches(count: int) -> Iterator[slice]:

@@ -20,9 +20,10 @@ __all__ = ["SAMPLE", "calibration_sample", "load_nncf", "quantise"]
 
 #: Stamps that NNCF looks at; its own choice is as many, more change little.
 SAMPLE = 300
-#: The fewest that say something of the range of activations.
-_LEAST = 16
+#: NNCF is handed so many at a time; fewer that are left over are not looked at.
 _BATCH = 10
+#: The fewest that are taken; the least that were tried.
+_LEAST = 2 * _BATCH
 
 
 def quantise(graph: bytes, planes: NDArray[np.float32], *, name: str = "the model") -> tuple[bytes, bytes]:
@@ -36,7 +37,7 @@ def quantise(graph: bytes, planes: NDArray[np.float32], *, name: str = "the mode
     graph : bytes
         An `.onnx` file: planes in, logits out.
     planes : ndarray of float32, shape (N, P, S, S)
-        Stamps made ready as the network wants them; see `calibration_sample`.
+        Stamps made ready as the network wants them; see `calibration_sample`. Whole tens of them are used.
     name : str
         For messages.
 
@@ -115,7 +116,7 @@ def load_nncf() -> Any:
             import nncf
     except ImportError as error:
         raise ConfigError(
-            f'int8 is made by NNCF, which is not here ({error}): pip install "realbogus[openvino]"'
+            f'int8 is made by NNCF, which is not here ({error}): pip install "realbogus[quantise]"'
         ) from error
     return nncf
 

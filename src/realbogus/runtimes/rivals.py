@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import ModelError, RealbogusError
 from .contenders import CONTENDERS, label_of, random_stamps
+from .onnx import Device
 
 __all__ = ["ask", "rivals"]
 
@@ -23,7 +24,7 @@ _CALLS = 1000
 
 @contextmanager
 def rivals(
-    names: Sequence[str], path: Path, threads: int, most: int, left_out: dict[str, str]
+    names: Sequence[str], path: Path, threads: int, most: int, left_out: dict[str, str], device: Device = "cpu"
 ) -> Iterator[dict[str, Connection]]:
     """Start a process for each contender that can run here; end them afterwards."""
     context = mp.get_context("spawn")
@@ -34,7 +35,7 @@ def rivals(
             if name in left_out:
                 continue
             here, there = context.Pipe()
-            process = context.Process(target=_serve, args=(there, name, path, threads, most), daemon=True)
+            process = context.Process(target=_serve, args=(there, name, path, threads, most, device), daemon=True)
             process.start()
             processes.append(process)
             there.close()  # so that the end of the process is the end of the line
@@ -76,17 +77,23 @@ def ask(line: Connection, what: tuple[int, float] | None) -> Any:
     return answer
 
 
-def _serve(line: Connection, name: str, path: Path, threads: int, most: int) -> None:
-    """Work as a contender's process: open the model, then time what is asked for."""
-    if hasattr(os, "sched_setaffinity"):  # what prepares stamps beside the network has no processor of its own
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+def _serve(line: Connection, name: str, path: Path, threads: int, most: int, device: Device) -> None:
+    """Work as a contender's process; what ends it is told."""
     try:
-        model = CONTENDERS.resolve(name)(path, threads)
-        pixels, noise, fwhm = random_stamps(model.card, most)
-        model.predict(pixels[:64], noise=noise[:64], fwhm=fwhm[:64])
+        _work(line, name, path, threads, most, device)
     except RealbogusError as error:
         line.send(str(error))
-        return
+    except Exception as error:  # a runtime raises what it likes
+        line.send(f"{type(error).__name__}: {error}")
+
+
+def _work(line: Connection, name: str, path: Path, threads: int, most: int, device: Device) -> None:
+    """Open the model, then time what is asked for."""
+    if hasattr(os, "sched_setaffinity"):  # what prepares stamps beside the network has no processor of its own
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    model = CONTENDERS.resolve(name)(path, threads, device)
+    pixels, noise, fwhm = random_stamps(model.card, most)
+    model.predict(pixels[:64], noise=noise[:64], fwhm=fwhm[:64])
     runtime = label_of(model)
     line.send(True)
     while True:

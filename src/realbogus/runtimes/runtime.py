@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ..classifier import Card
 from ..errors import ConfigError
 from ..registry import Registry
-from .onnx import OnnxClassifier
-from .openvino import Hint, OpenVinoClassifier, load_openvino
+from .onnx import Device, OnnxClassifier
+from .openvino import OpenVinoClassifier, load_openvino
 from .quantise import load_nncf
 
 __all__ = ["RUNTIMES", "Network", "Runtime", "resolve_runtime"]
@@ -25,6 +25,11 @@ class Network(Protocol):
     @property
     def card(self) -> Card:
         """What it is."""
+        ...
+
+    @property
+    def arithmetic(self) -> str:
+        """What it works in on this processor, where it is not quantised: f32 or bf16."""
         ...
 
     @property
@@ -44,28 +49,31 @@ class Runtime:
     Parameters
     ----------
     open : callable
-        From card, graph, weights, precision of what is not quantised, threads, hint and name to the network.
+        From card, graph, weights, precision of what is not quantised, threads, device and name to the network.
     precisions : tuple of str
         Those it can be exported in.
+    devices : tuple of str
+        Those it runs on.
     require : callable
         From a precision to nothing; a `ConfigError` where what exports it is not installed.
     """
 
-    open: Callable[[Card, bytes, bytes, str, int, Hint, str], Network]
+    open: Callable[[Card, bytes, bytes, str, int, Device, str], Network]
     precisions: tuple[str, ...]
+    devices: tuple[str, ...]
     require: Callable[[str], None]
 
 
 def _onnx(
-    card: Card, graph: bytes, weights: bytes, precision: str, threads: int, hint: Hint, name: str
+    card: Card, graph: bytes, weights: bytes, precision: str, threads: int, device: Device, name: str
 ) -> OnnxClassifier:
-    return OnnxClassifier(graph, threads=threads)
+    return OnnxClassifier(graph, threads=threads, device=device)
 
 
 def _openvino(
-    card: Card, graph: bytes, weights: bytes, precision: str, threads: int, hint: Hint, name: str
+    card: Card, graph: bytes, weights: bytes, precision: str, threads: int, device: Device, name: str
 ) -> OpenVinoClassifier:
-    return OpenVinoClassifier(card, graph, weights, precision=precision, threads=threads, hint=hint, name=name)
+    return OpenVinoClassifier(card, graph, weights, precision=precision, threads=threads, name=name)
 
 
 def _require_openvino(precision: str) -> None:
@@ -76,8 +84,8 @@ def _require_openvino(precision: str) -> None:
 
 #: The runtimes, by name.
 RUNTIMES: Registry[Runtime] = Registry("runtime")
-RUNTIMES.register("onnx")(Runtime(_onnx, ("f32",), lambda precision: None))
-RUNTIMES.register("openvino")(Runtime(_openvino, ("f32", "bf16", "int8"), _require_openvino))
+RUNTIMES.register("onnx")(Runtime(_onnx, ("f32",), ("cpu", "cuda"), lambda precision: None))
+RUNTIMES.register("openvino")(Runtime(_openvino, ("f32", "bf16", "int8"), ("cpu",), _require_openvino))
 
 
 def resolve_runtime(name: str, precision: str) -> Runtime:

@@ -17,14 +17,17 @@ class Tolerance:
     score : float or None
         Largest change of a score; None is any.
     auc : float
-        Largest change of the AUC, up or down.
+        Largest change of the AUC, up or down; down alone where `gain` is true.
     flips : float
         Largest share of stamps whose verdict at the threshold changes.
+    gain : bool
+        Whether the AUC may rise by any amount, as a student's may.
     """
 
     score: float | None
     auc: float
     flips: float
+    gain: bool = False
 
 
 #: What each precision may change; that of f32 is rounding, that of the others the promise of the bundle.
@@ -35,4 +38,4 @@ TOLERANCES: Mapping[str, Tolerance] = {
 }
 
 #: What a student may lose of its teacher's AUC; its scores are its own.
-STUDENT = Tolerance(None, 1e-3, 1.0)
+STUDENT = Tolerance(None, 1e-3, 1.0, gain=True)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import gzip
 import time
+import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from astropy.io import fits
 
 from ..errors import InputError
 from ..images.read import find_frames
 
-__all__ = ["Arrivals", "bytes_missing"]
+__all__ = ["Arrival", "Arrivals", "bytes_missing"]
+
+#: Axes that a FITS array has at most (standard 4.0, section 4.4.1).
+_MOST_AXES = 999
 
 
 def bytes_missing(path: Path) -> int:
@@ -41,8 +46,9 @@ def bytes_missing(path: Path) -> int:
     if path.name.lower().endswith(".gz"):
         return 0 if _unpacks(path) else 1
     size, place = path.stat().st_size, 0
-    with path.open("rb") as stream:
-        if stream.read(6) not in (b"", b"SIMPLE"):
+    with path.open("rb") as stream, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd headers: the reader says what matters
+        if not b"SIMPLE".startswith(stream.read(6)):
             return 0  # no FITS file, and waiting makes none of it
         while place < size or not place:
             stream.seek(place)
@@ -51,7 +57,13 @@ def bytes_missing(path: Path) -> int:
             except (OSError, EOFError, ValueError):
                 # behind the last part some programs write blanks; before the first it is a header under way
                 return 0 if place else 2880
-            place = stream.tell() + _data_bytes(header)
+            try:
+                behind = stream.tell() + _data_bytes(header)
+            except Exception:  # a spoiled header: nobody knows how long, and the reader says why it cannot be used
+                return 0
+            if behind <= place:
+                return 0
+            place = behind
     return max(place - size, 0)
 
 
@@ -69,21 +81,43 @@ def _unpacks(path: Path) -> bool:
 
 def _data_bytes(header: fits.Header) -> int:
     """Return the bytes of a part behind its header (FITS standard 4.0, equation 2), padded to blocks."""
-    axes = [int(header.get(f"NAXIS{k + 1}", 0)) for k in range(int(header.get("NAXIS", 0)))]
+    number = int(header.get("NAXIS", 0))
+    if not 0 <= number <= _MOST_AXES:
+        raise ValueError(f"NAXIS {number}, expected 0 to {_MOST_AXES}")
+    axes = [int(header.get(f"NAXIS{k + 1}", 0)) for k in range(number)]
+    groups, extra = int(header.get("GCOUNT", 1)), int(header.get("PCOUNT", 0))
+    if min([groups, extra, *axes]) < 0:
+        raise ValueError(f"axes {axes}, {groups} groups, {extra} parameters: expected none below 0")
     if not axes:
         return 0
     count = 1
     for axis in axes[1:] if axes[0] == 0 and header.get("GROUPS") else axes:
         count *= axis
-    count = int(header.get("GCOUNT", 1)) * (int(header.get("PCOUNT", 0)) + count)
-    return -(-(abs(int(header.get("BITPIX", 8))) // 8 * count) // 2880) * 2880
+    return -(-(abs(int(header.get("BITPIX", 8))) // 8 * groups * (extra + count)) // 2880) * 2880
+
+
+class Arrival(NamedTuple):
+    """A file as it was when it had come: the same name with another size or time is another file.
+
+    Parameters
+    ----------
+    name : str
+    size : int
+        Bytes.
+    written_ns : int
+        When it was written last.
+    """
+
+    name: str
+    size: int
+    written_ns: int
 
 
 @dataclass
 class _Seen:
-    size: int
-    written: int
+    file: Arrival
     since: float
+    whole: bool | None = None  # not looked at yet
 
 
 class Arrivals:
@@ -115,7 +149,7 @@ class Arrivals:
     ...     fits.writeto(f"{folder}/a.fits", np.zeros((9, 9)))
     ...     first = arrivals.look()
     ...     now[0] = 3.0
-    ...     first, [path.name for path in arrivals.look()]
+    ...     first, [file.name for file in arrivals.look()]
     ([], ['a.fits'])
     """
 
@@ -135,27 +169,44 @@ class Arrivals:
         self._settle_s, self._give_up_s, self._clock = settle_s, give_up_s, clock
         self._seen: dict[str, _Seen] = {}
 
-    def look(self) -> list[Path]:
-        """Return the files that are there whole, by name; one that vanished is forgotten."""
+    def look(self, skip: Container[Arrival] = ()) -> list[Arrival]:
+        """Return the files that are there whole, by name; one that vanished is forgotten.
+
+        A file is read once, and again where it has changed.
+
+        Parameters
+        ----------
+        skip : container of Arrival
+            Files that are not asked for any more: they are not read.
+        """
         now = self._clock()
         came = []
+        before, self._seen = self._seen, {}
         for path in self._files():
             try:
                 stat = path.stat()
-                seen = self._seen.get(path.name)
-                if seen is None or (seen.size, seen.written) != (stat.st_size, stat.st_mtime_ns):
-                    seen = self._seen[path.name] = _Seen(stat.st_size, stat.st_mtime_ns, now)
-                quiet = now - seen.since
-                if quiet >= self._settle_s and (quiet >= self._give_up_s or not bytes_missing(path)):
-                    came.append(path)
+                file = Arrival(path.name, stat.st_size, stat.st_mtime_ns)
+                seen = before.get(path.name)
+                if seen is None or seen.file != file:
+                    seen = _Seen(file, now)
+                self._seen[path.name] = seen
+                if file not in skip and self._whole(path, seen, now - seen.since):
+                    came.append(file)
             except OSError:
                 continue  # renamed or removed between two looks
         return came
 
-    def waiting(self) -> list[str]:
+    def _whole(self, path: Path, seen: _Seen, quiet: float) -> bool:
+        if quiet < self._settle_s:
+            return False
+        if seen.whole is None:
+            seen.whole = not bytes_missing(path)
+        return seen.whole or quiet >= self._give_up_s
+
+    def waiting(self, skip: Container[Arrival] = ()) -> list[str]:
         """Return the names of files that were seen and are not whole yet."""
-        whole = {path.name for path in self.look()}
-        return [path.name for path in self._files() if path.name not in whole]
+        whole = set(self.look(skip))
+        return [seen.file.name for seen in self._seen.values() if seen.file not in whole and seen.file not in skip]
 
     def _files(self) -> list[Path]:
         try:

@@ -54,7 +54,7 @@ class Batch:
     failed : sequence of Failed
         Rows and failed together are what came in.
     receipt : object
-        Handed back to the source once all sinks have the batch.
+        Handed back to the source once all sinks have the batch; None where it need not know.
 
     Raises
     ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ class Flow:
     def __init__(self, memory: float = math.inf) -> None:
         self.memory = memory
         self.seen = 0
-        self._edges = np.concatenate([[0.0], sigmoid(np.linspace(-_REACH, _REACH, _BINS - 1)).astype(np.float64)])
+        self._edges = _edges()
         self._count = np.zeros(_BINS)
         self._real = np.zeros(_BINS)
 
@@ -91,3 +92,8 @@ def _from_top(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum over each bin and all above it."""
     sums: NDArray[np.float64] = np.cumsum(values[::-1])[::-1]
     return sums
+
+
+@lru_cache(maxsize=1)
+def _edges() -> NDArray[np.float64]:
+    return np.concatenate([[0.0], sigmoid(np.linspace(-_REACH, _REACH, _BINS - 1)).astype(np.float64)])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 from ..errors import InputError
 from .ahead import ahead as read_ahead
 from .batch import Batch, Scored
-from .patience import patiently
+from .patience import StoppedError, patiently
 from .sinks.sink import Sink
 from .sources.source import Source
 
@@ -70,6 +72,7 @@ def score(
     patience_s: float | None = None,
     ahead: int = 2,
     close: bool = True,
+    stop: threading.Event | None = None,
 ) -> Tally:
     """Score everything that a source gives, and write it to all sinks.
 
@@ -98,6 +101,9 @@ def score(
         Batches that are read ahead by a thread; 0: none, and no thread.
     close : bool
         Whether source and sinks are closed at the end; where it fails, files are not put in their place.
+    stop : Event, optional
+        Ends it, once set, while a sink is waited for: the batch at hand is not committed. Whoever sets it ends the
+        source too.
 
     Returns
     -------
@@ -115,7 +121,7 @@ def score(
         raise InputError(f"{len(sinks)} sinks, batches of {size}, {wait_s:g} s: give a sink, 1 row and 0 s at least")
     begun = perf_counter()
     tally = Tally()
-    held: list[Any] = []  # receipts of what files have that are not yet in their place
+    held: list[Any] = []  # receipts of what files have that are not yet in their place; most sources give none
     late = any(not sink.lasting for sink in sinks)
     whole = False
     try:
@@ -123,15 +129,18 @@ def score(
             for batch in batches:
                 scored = scorer(batch)
                 for sink in sinks:
-                    patiently(lambda: _hand(sink, scored), say=say, longest_s=patience_s)  # noqa: B023  called at once
-                if late:
-                    held.append(batch.receipt)
-                else:
+                    patiently(partial(_hand, sink, scored), say=say, longest_s=patience_s, stop=stop)
+                if not late:
                     source.commit(batch.receipt)
+                elif batch.receipt is not None:
+                    held.append(batch.receipt)
                 tally = tally.plus(scored, perf_counter() - begun)
                 if progress is not None:
                     progress(tally)
         whole = True
+    except StoppedError as error:
+        if say is not None:
+            say(f"{error}: what was at hand is not committed, and comes again at the next start")
     finally:
         if close:
             _close(source, sinks, held, whole)

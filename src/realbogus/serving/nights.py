@@ -25,12 +25,14 @@ def nights_of(rows: Table, longitude_deg: float = 0.0) -> NDArray[np.str_]:
     --------
     >>> nights_of(Table({"mjd": [60000.4, 60000.6, np.nan]})).tolist()
     ['59999', '60000', '']
-    >>> nights_of(Table({"night": ["a"], "mjd": [60000.4]})).tolist()
-    ['a']
+    >>> nights_of(Table({"mjd": [60000.4, 60000.6]}), longitude_deg=117.6).tolist()  # 18 h to 22 h at Xinglong
+    ['60000', '60000']
+    >>> nights_of(Table({"night": ["a", ""], "mjd": [60000.4, 60000.6]})).tolist()
+    ['a', '60000']
     """
-    if "night" in rows.colnames:
-        return texts(rows, "night")
-    if "mjd" not in rows.colnames:
-        return np.zeros(len(rows), dtype="U1")
+    names = texts(rows, "night")
+    if "mjd" not in rows.colnames or (names != "").all():
+        return names
     noon = np.floor(numbers(rows, "mjd") + longitude_deg / 360.0 - 0.5)
-    return np.array(["" if value != value else f"{value:.0f}" for value in noon.tolist()] or [], dtype=str)
+    dates = ["" if value != value else f"{value:.0f}" for value in noon.tolist()]
+    return np.where(names != "", names, np.array(dates, dtype=str))

@@ -1,10 +1,10 @@
-"""Original alert records that travel with their rows, and what is put behind them when they go out again."""
+"""Alerts that were read, their records as they came, and what is put behind those when they go out again."""
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..adapters.containers import open_container
-from ..adapters.packets import UnusableError
+from ..adapters.packets import Packet, Unusable, UnusableError
 from ..adapters.schemas import PacketSchema, parsed
 
-__all__ = ["ADDED", "Extended", "Original", "extended", "extended_schema", "originals", "originals_of"]
+__all__ = ["ADDED", "Extended", "Original", "ReadUnit", "extended", "extended_schema", "originals", "originals_of"]
 
 #: Fields that are put behind an alert's own, their Avro types and the columns that they are from.
 ADDED: Mapping[str, tuple[Any, str]] = {
@@ -29,6 +29,19 @@ ADDED: Mapping[str, tuple[Any, str]] = {
     "rbflags": (["null", "int"], "flags"),
     "rbreason": ("string", "reason"),
 }
+
+
+@dataclass(frozen=True)
+class ReadUnit:
+    """Packets that were read already, as a `Unit` of the adapters."""
+
+    found: Sequence[Packet | Unusable]
+    name: str = "batch"
+    weight: int = 0
+
+    def packets(self) -> Iterator[Packet | Unusable]:
+        """Yield them."""
+        yield from self.found
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from ..errors import OutputError
 
-__all__ = ["UnavailableError", "patiently", "pauses"]
+__all__ = ["StoppedError", "UnavailableError", "patiently", "pauses"]
 
 T = TypeVar("T")
 
 
 class UnavailableError(OutputError):
     """A sink cannot take anything just now; the same call may go well later."""
+
+
+class StoppedError(UnavailableError):
+    """Somebody ended it while something was waited for: what was at hand is left as it is."""
 
 
 def pauses(first_s: float = 0.5, longest_s: float = 30.0) -> Iterator[float]:
@@ -38,6 +43,7 @@ def patiently(
     say: Callable[[str], None] | None = None,
     longest_s: float | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    stop: threading.Event | None = None,
 ) -> T:
     """Call `act` until it no longer raises `UnavailableError`.
 
@@ -51,9 +57,13 @@ def patiently(
         Seconds of pauses after which the error is raised after all; without, it waits for ever.
     sleep : callable
         What waits.
+    stop : Event, optional
+        Ends the waiting when it is set; it then waits in place of `sleep`.
 
     Raises
     ------
+    StoppedError
+        `stop` was set before it went well.
     UnavailableError
         It took longer than `longest_s`.
 
@@ -75,11 +85,16 @@ def patiently(
         try:
             done = act()
         except UnavailableError as error:
+            if stop is not None and stop.is_set():
+                raise StoppedError(f"{error}; ended meanwhile") from error
             if longest_s is not None and waited >= longest_s:
                 raise
             if say is not None:
                 say(f"{error}; trying again in {pause:g} s, nothing is lost")
-            sleep(pause)
+            if stop is None:
+                sleep(pause)
+            elif stop.wait(pause):
+                raise StoppedError(f"{error}; ended meanwhile") from error
             waited += pause
         else:
             if waited and say is not None:

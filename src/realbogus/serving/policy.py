@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +23,8 @@ _Scores = NDArray[np.float32]
 LEAST = 200
 #: A policy that follows the scores forgets them over so many candidates.
 MEMORY = 100_000.0
+#: Nights whose number is remembered, and of these the last whose scores are.
+_NIGHTS, _FLOWS = 10_000, 4
 
 
 class Policy(Protocol):
@@ -32,19 +35,12 @@ class Policy(Protocol):
         """The policy in words, as `policy_of` reads it; goes into every row."""
         ...
 
-    @property
-    def follows(self) -> bool:
-        """Whether its thresholds depend on what came before; then several workers do not agree on them."""
-        ...
-
     def __call__(self, scores: _Scores, probabilities: _Scores | None, nights: NDArray[np.str_]) -> NDArray[np.float64]:
         """Return the threshold of each candidate, shape (N,); a score is NaN where there is none."""
         ...
 
 
 class _Fixed:
-    follows = False
-
     def __init__(self, text: str, threshold: float) -> None:
         self.text, self.threshold = text, threshold
 
@@ -54,8 +50,6 @@ class _Fixed:
 
 class _Following:
     """One threshold for a batch, from the calibrated scores seen so far and those of the batch itself."""
-
-    follows = True
 
     def __init__(self, text: str, find: Callable[[Flow], float], start: float) -> None:
         self.text, self.find, self.start = text, find, start
@@ -67,46 +61,69 @@ class _Following:
         return np.full(len(scores), float(np.float32(threshold)))
 
 
+@dataclass
+class _Night:
+    """What one night has left, where its threshold starts, and what went by while it counts."""
+
+    left: int
+    start: float
+    flow: Flow | None = None
+
+
 class _AtMost:
-    """So many real ones a night and no more; their number never passes it, whatever the scores do.
+    """So many real ones a night and no more; their number never passes it, whatever order the nights come in.
 
     The threshold of a night is the one that the night before would have needed, and never below the card's. Where
-    the night's number would be passed, the best of the batch take what is left.
+    the night's number would be passed, the best of the batch take what is left. A candidate of no night counts to
+    the one at hand.
     """
-
-    follows = True
 
     def __init__(self, text: str, number: int, least: float) -> None:
         self.text, self.number, self.least = text, number, least
-        self._night: str | None = None
-        self._left = number
-        self._start = least
-        self._flow = Flow()
+        self._nights: dict[str, _Night] = {}  # the one at hand is the last
 
     def __call__(self, scores: _Scores, probabilities: _Scores | None, nights: NDArray[np.str_]) -> NDArray[np.float64]:
         thresholds = np.full(len(scores), NEVER)
-        for night in dict.fromkeys(nights.tolist() if len(nights) else [""] * len(scores)):
-            mine = np.flatnonzero(nights == night)
-            if night != self._night:
-                self._begin(night)
-            self._flow.add(scores[mine])
-            thresholds[mine] = self._cut(scores[mine])
+        for name in dict.fromkeys(nights.tolist()):
+            mine = np.flatnonzero(nights == name)
+            night = self._at_hand(name)
+            assert night.flow is not None
+            night.flow.add(scores[mine])
+            thresholds[mine] = self._cut(night, scores[mine])
         return thresholds
 
-    def _begin(self, night: str) -> None:
-        if self._flow.seen >= LEAST:
-            self._start = max(self.least, self._flow.above(self.number))
-        self._night, self._left, self._flow = night, self.number, Flow()
+    def _at_hand(self, name: str) -> _Night:
+        """Return a night, which is the one at hand from now on."""
+        last = next(reversed(self._nights), None)
+        if last is not None and (name == "" or last == name):
+            return self._nights[last]
+        night = self._nights.pop(name, None)
+        if night is None and last == "":
+            night = self._nights.pop("")  # what came before the first night that has a name was of that night
+        self._nights[name] = night = night or _Night(self.number, self._start())
+        night.flow = night.flow or Flow()
+        for older in list(self._nights)[:-_FLOWS]:
+            self._nights[older].flow = None  # a night's number is kept for good, its scores only for the next night
+        for forgotten in list(self._nights)[:-_NIGHTS]:
+            del self._nights[forgotten]
+        return night
 
-    def _cut(self, scores: _Scores) -> float:
-        threshold = float(np.float32(self._start))
+    def _start(self) -> float:
+        """Return the threshold that the last night with enough candidates would have needed."""
+        for night in reversed(self._nights.values()):
+            if night.flow is not None and night.flow.seen >= LEAST:
+                return max(self.least, night.flow.above(self.number))
+        return next((night.start for night in reversed(self._nights.values())), self.least)
+
+    def _cut(self, night: _Night, scores: _Scores) -> float:
+        threshold = float(np.float32(night.start))
         passing = np.sort(scores[scores >= np.float32(threshold)])[::-1]
-        if len(passing) > self._left:
+        if len(passing) > night.left:
             # the best of them; where several share the last place none of them has it
-            first_out = passing[self._left]
+            first_out = passing[night.left]
             threshold = float(np.nextafter(first_out, np.float32(2)))
             passing = passing[passing > first_out]
-        self._left -= len(passing)
+        night.left -= len(passing)
         return threshold
 
 
@@ -128,8 +145,8 @@ def fixed(threshold: float) -> Policy:
     'fixed=0.7'
     """
     if not 0 <= threshold <= 1:
-        raise ConfigError(f"threshold {threshold:g}: scores lie in 0 to 1, give a number between")
-    return _Fixed(f"fixed={threshold:g}", float(threshold))
+        raise ConfigError(f"threshold {threshold!r}: scores lie in 0 to 1, give a number between")
+    return _Fixed(f"fixed={_shown(threshold)}", float(threshold))
 
 
 def policy_of(given: Policy | str | None, card: Card, *, say: Callable[[str], None] | None = None) -> Policy:
@@ -173,6 +190,11 @@ def policy_of(given: Policy | str | None, card: Card, *, say: Callable[[str], No
     if not value and _number(name) is not None:
         name, value = "fixed", name
     return POLICIES.resolve(name.strip())(value.strip(), card)
+
+
+def _shown(value: float) -> str:
+    """Return all digits that tell a number from its neighbours: a policy changed in the seventh is another one."""
+    return repr(int(value)) if value == int(value) else repr(float(value))
 
 
 def _number(text: str) -> float | None:
@@ -232,11 +254,11 @@ def _at_most(value: str, card: Card) -> Policy:
 def _purity(value: str, card: Card) -> Policy:
     share = _share("purity", value)
     _calibrated(f"purity={value}", card)
-    return _Following(f"purity={share:g}", lambda flow: flow.pure(share), card.threshold)
+    return _Following(f"purity={_shown(share)}", lambda flow: flow.pure(share), card.threshold)
 
 
 @POLICIES.register("completeness")
 def _completeness(value: str, card: Card) -> Policy:
     share = _share("completeness", value)
     _calibrated(f"completeness={value}", card)
-    return _Following(f"completeness={share:g}", lambda flow: flow.complete(share), card.threshold)
+    return _Following(f"completeness={_shown(share)}", lambda flow: flow.complete(share), card.threshold)

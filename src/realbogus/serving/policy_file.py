@@ -7,7 +7,8 @@ import getpass
 import json
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..classifier import Card
 from ..errors import ConfigError, InputError, OutputError
-from ..files import write_text
+from ..files import append_json, json_lines, write_text, write_whole
 from .policy import policy_of
 
 __all__ = ["PolicyFile", "change_policy", "history_of"]
@@ -61,17 +62,13 @@ class PolicyFile:
         self._stamp = _stamp(path)
         values = _read(path)
         self._policy = policy_of(_plain(values["policy"], path), card)
-        self._record(values, None)
+        self._unrecorded: tuple[int, ...] | None = None
+        self._record(values, None, self.text)
 
     @property
     def text(self) -> str:
         """The policy of the moment."""
         return self._policy.text
-
-    @property
-    def follows(self) -> bool:
-        """Whether the policy of the moment follows what goes by; a file may always change, so it is True."""
-        return True
 
     def __call__(
         self, scores: NDArray[np.float32], probabilities: NDArray[np.float32] | None, nights: NDArray[np.str_]
@@ -81,27 +78,58 @@ class PolicyFile:
         return self._policy(scores, probabilities, nights)
 
     def look(self) -> None:
-        """Take a change of the file, where there is one."""
+        """Take a change of the file, where there is one and it can be recorded."""
         stamp = _stamp(self.path)
         if stamp == self._stamp:
             return
-        self._stamp = stamp
         old = self.text
+        try:
+            self._take(old)
+        except OutputError as error:
+            if stamp != self._unrecorded:
+                self._unrecorded = stamp
+                self._tell(f"{error}; the policy stays {old} until the change can be recorded")
+            return
+        self._stamp = stamp
+
+    def change(self, policy: str, *, who: str = "", why: str = "") -> None:
+        """Record a change, then put it into the file; `look` takes it from there.
+
+        Raises
+        ------
+        InputError
+            It is no policy.
+        OutputError
+            It cannot be recorded or written, and nothing has changed.
+        """
+        new = policy_of(_plain(policy.strip(), self.path), self.card).text
+        values = _values(policy.strip(), who, why)
+
+        with _recording(self.path) as record:
+
+            def write(part: Path) -> None:
+                part.write_text(json.dumps(values) + "\n", encoding="utf-8")
+                record(_line(self.text, new, values))
+
+            write_whole(self.path, write)
+
+    def _take(self, old: str) -> None:
         try:
             values = _read(self.path)
             new = policy_of(_plain(values["policy"], self.path), self.card)
         except InputError as error:  # no policy, or a name that is none
+            with _recording(self.path) as record:
+                record(_line(old, None, {}) | {"refused": str(error)})
             self._tell(f"{error}; the policy stays {old}")
-            _append(self.path, _line(old, None, {}) | {"refused": str(error)})
             return
         if new.text != old:
+            self._record(values, old, new.text)
             self._policy = new  # a policy that follows starts afresh; one that did not change keeps what it saw
-            self._record(values, old)
             self._tell(f"the policy is {new.text} now, it was {old}")
 
-    def _record(self, values: dict[str, Any], old: str | None) -> None:
-        """Write a line unless the last one says it already: of several processes on a file the first one writes."""
-        _append(self.path, _line(old, self.text, values), once=True)
+    def _record(self, values: dict[str, Any], old: str | None, new: str) -> None:
+        with _recording(self.path) as record:
+            record(_line(old, new, values))
 
     def _tell(self, text: str) -> None:
         if self.say is not None:
@@ -125,16 +153,20 @@ def change_policy(path: Path | str, policy: str, *, who: str = "", why: str = ""
     OutputError
         It cannot be written.
     """
-    return write_text(path, json.dumps({"policy": policy, "who": who or _user(), "why": why}) + "\n")
+    with _recording(Path(path)):
+        return write_text(path, json.dumps(_values(policy, who, why)) + "\n")
+
+
+def _values(policy: str, who: str, why: str) -> dict[str, Any]:
+    return {"policy": policy, "who": who or _user(), "why": why}
 
 
 def history_of(path: Path | str) -> list[dict[str, Any]]:
-    """Return the record of a policy file, oldest first: `time`, `who`, `why`, `old`, `new`, `by`."""
-    try:
-        lines = _history(Path(path)).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
-    return [json.loads(line) for line in lines]
+    """Return the record of a policy file, oldest first: `time`, `who`, `why`, `old`, `new`, `by`.
+
+    A line that was cut off, by a power failure say, is passed over.
+    """
+    return json_lines(_history(Path(path)))
 
 
 def _history(path: Path) -> Path:
@@ -184,25 +216,25 @@ def _line(old: str | None, new: str | None, values: dict[str, Any]) -> dict[str,
     }
 
 
-def _append(path: Path, line: dict[str, Any], *, once: bool = False) -> None:
+@contextmanager
+def _recording(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Keep others off a policy file and its history, and give what appends a line to the latter.
+
+    A line whose policy is the one that holds already is left out: of several processes on a file one writes it.
+    """
     target = _history(path)
+
+    def record(line: dict[str, Any]) -> None:
+        held = [entry["new"] for entry in json_lines(target) if entry.get("new") is not None]
+        if line["new"] is None or line["new"] not in held[-1:]:
+            append_json(target, line)
+
     try:
-        with target.open("a+", encoding="utf-8") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            if once and _last(target).get("new") == line["new"]:
-                return
-            stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield record
+    except OutputError:
+        raise
     except OSError as error:
         raise OutputError(f"cannot record the change of the policy in {target}: {error}") from error
-
-
-def _last(path: Path) -> dict[str, Any]:
-    """Return the last line that says which policy holds."""
-    last: dict[str, Any] = {}
-    with path.open(encoding="utf-8") as stream:
-        for line in stream:
-            entry = json.loads(line)
-            last = entry if entry.get("new") is not None else last
-    return last

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit, urlunsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 from ..adapters.packets import UnusableError
 from ..adapters.schemas import PacketSchema, packet_schema, parsed
 from ..errors import ConfigError, InputError
 from .patience import UnavailableError
+from .straight import straight_opener
 
 __all__ = ["Known", "Schemas", "wire_number"]
 
 #: Bytes of an answer at most.
 _LARGEST = 8 * 2**20
 _TIMEOUT_S = 10.0
+#: Seconds that "no such schema" holds: it may be registered late, or the registry have been restored.
+_ABSENT_S = 60.0
+#: Seconds that an answer which cannot be read is asked for again, until it counts as the schema's fault.
+_GARBLED_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,10 @@ class Schemas:
     file : path, optional
         An Avro schema (.avsc) that holds for every message that brings none.
     registry : str, optional
-        Address of a schema registry, http or https; a name and password in it are sent as such.
+        Address of a schema registry, http or https; a name and password in it are sent as such, and to nobody that it
+        redirects to.
+    clock : callable
+        Seconds.
 
     Raises
     ------
@@ -69,7 +79,13 @@ class Schemas:
     realbogus.adapters.packets.UnusableError: the message names schema 7 of a registry: give --registry or --schema
     """
 
-    def __init__(self, file: Path | str | None = None, registry: str | None = None) -> None:
+    def __init__(
+        self,
+        file: Path | str | None = None,
+        registry: str | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._given: Known | None = None
         if file is not None:
             try:
@@ -89,6 +105,9 @@ class Schemas:
                 pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
                 self._headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
         self._known: dict[int, Known | UnusableError] = {}
+        self._until: dict[int, float] = {}  # what is known for a while only
+        self._garbled: dict[int, float] = {}  # since when
+        self._clock, self._opener = clock, straight_opener()
         self._lock = threading.Lock()
 
     @property
@@ -102,7 +121,7 @@ class Schemas:
         Raises
         ------
         UnusableError
-            There is none, or it is none of a known packet; asked again it says the same.
+            There is none, or it is none of a known packet, or what came for a minute cannot be read.
         UnavailableError
             The registry does not answer.
         """
@@ -114,35 +133,46 @@ class Schemas:
             return self._given
         with self._lock:
             found = self._known.get(number)
-            if found is None:
+            if found is None or self._clock() >= self._until.get(number, float("inf")):
+                if len(self._known) > 1000:  # numbers come from outside
+                    self._known.clear()
+                self._until.pop(number, None)
                 try:
                     found = self._fetch(number)
                 except UnusableError as error:
                     found = error
-                if len(self._known) > 1000:  # numbers come from outside
-                    self._known.clear()
                 self._known[number] = found
         if isinstance(found, UnusableError):
             raise UnusableError(found.cause, str(found))
         return found
 
     def _fetch(self, number: int) -> Known:
-        url = f"{self._base}/schemas/ids/{number}"
         try:
-            with urlopen(Request(url, headers=self._headers), timeout=_TIMEOUT_S) as answer:
+            with self._opener.open(self._request(number), timeout=_TIMEOUT_S) as answer:
                 data = answer.read(_LARGEST + 1)
         except HTTPError as error:
             error.close()
             if error.code == 404:
+                self._until[number] = self._clock() + _ABSENT_S
                 raise UnusableError("foreign", f"the registry has no schema {number}") from None
             raise UnavailableError(f"the schema registry answers {error.code} for schema {number}") from error
-        except (URLError, OSError) as error:
+        except (OSError, http.client.HTTPException) as error:
             raise UnavailableError(f"the schema registry at {self._base} does not answer ({error})") from error
         try:
             if len(data) > _LARGEST:
                 raise ValueError(f"more than {_LARGEST} bytes")
             text = json.loads(data)["schema"]
             plain = json.loads(text)
-        except (ValueError, KeyError, TypeError) as error:
-            raise UnusableError("foreign", f"schema {number} of the registry cannot be read: {error}") from None
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            said = f"schema {number} of the registry cannot be read: {error}"
+            if len(self._garbled) > 1000:
+                self._garbled.clear()
+            if self._clock() - self._garbled.setdefault(number, self._clock()) < _GARBLED_S:
+                raise UnavailableError(said) from error  # cut off on its way, or a page of somebody in between
+            self._until[number] = self._clock() + _ABSENT_S
+            raise UnusableError("foreign", said) from None
+        self._garbled.pop(number, None)
         return Known(plain, parsed(text))
+
+    def _request(self, number: int) -> Request:
+        return Request(f"{self._base}/schemas/ids/{number}", headers=self._headers)

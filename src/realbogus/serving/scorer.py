@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from ..calibration import Calibration
 from ..classifier import Classifier
 from ..columns import flags, numbers
-from ..errors import ModelError
-from ..scoring import channel_indices
+from ..errors import ConfigError, ModelError
+from ..scoring import channel_indices, verdicts
 from .batch import Batch, Scored
 from .nights import nights_of
 from .policy import Policy, policy_of
@@ -36,11 +36,13 @@ class Scorer:
         Model, ensemble or bundle.
     policy : Policy or str, optional
         Which scores are real; the threshold of the card by default. Text as in `policy_of`.
+    longitude_deg : float
+        Of the telescope, east positive: for a policy that counts by night, nights change at its noon.
 
     Raises
     ------
     ConfigError
-        The policy needs a calibration that the card does not have, or is none.
+        The policy needs a calibration that the card does not have, or is none; or a longitude that is none.
 
     Examples
     --------
@@ -55,8 +57,12 @@ class Scorer:
     ([0.8999999761581421, None], [True, False], 'its noise is no number above zero')
     """
 
-    def __init__(self, classifier: Classifier, policy: Policy | str | None = None) -> None:
-        self.classifier = classifier
+    def __init__(
+        self, classifier: Classifier, policy: Policy | str | None = None, *, longitude_deg: float = 0.0
+    ) -> None:
+        if not -180 <= longitude_deg <= 360:
+            raise ConfigError(f"longitude {longitude_deg:g}: give degrees, east positive, -180 to 360")
+        self.classifier, self.longitude_deg = classifier, float(longitude_deg)
         card = classifier.card
         self.calibration = None if card.calibration is None else Calibration.from_dict(card.calibration)
         self.policy = policy_of(policy, card)
@@ -90,12 +96,12 @@ class Scorer:
         if self.calibration is not None:
             probabilities[there] = self.calibration(scores[there])
         calibrated = probabilities if self.calibration is not None else None
-        thresholds = self.policy(scores, calibrated, nights_of(batch.rows))
+        thresholds = self.policy(scores, calibrated, nights_of(batch.rows, self.longitude_deg))
         card, count = self.classifier.card, len(scores)
         rows = batch.rows.copy(copy_data=False)
         rows["score"] = _masked(scores)
         rows["probability"] = _masked(probabilities)
-        rows["real"] = there & (scores >= thresholds.astype(np.float32))
+        rows["real"] = there & verdicts(scores, thresholds)
         rows["threshold"] = thresholds
         rows["policy"] = np.full(count, self.policy.text)
         rows["model"] = np.full(count, card.name)

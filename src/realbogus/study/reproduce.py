@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 
 from .. import __version__
 from ..errors import ConfigError, ModelError
+from ..processes import processors
 from ..stamps import StampSet
 from . import cluster as _cluster  # noqa: F401  registers the engine "ray"
 from .artefact import locked
@@ -104,7 +104,7 @@ def reproduce(
         agree(out, chosen, stamps)
         with _timed(clock, "data"):
             held, data = data_stage(
-                out, chosen.scale, stamps, jobs=jobs or _processors(), progress=lambda done, of: say("data", done, of)
+                out, chosen.scale, stamps, jobs=jobs or processors(), progress=lambda done, of: say("data", done, of)
             )
         with _timed(clock, "screen"):
             screen = screen_stage(
@@ -144,11 +144,7 @@ def default_jobs() -> int:
 
     if torch.cuda.is_available():
         return 1
-    return _processors()
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return processors()
 
 
 def _check_names(plan: Plan) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from .. import __version__
 from ..errors import ConfigError
 from ..files import plain, write_text
+from ..processes import processor_name
 from ..stamps import StampSet
 from .data import data_sha256
 from .plan import Plan
@@ -62,7 +63,7 @@ def machine() -> dict[str, Any]:
     import torch
 
     return {
-        "cpu": _cpu(),
+        "cpu": processor_name(),
         "cores": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
@@ -70,11 +71,3 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

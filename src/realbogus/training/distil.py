@@ -16,19 +16,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..classifier import Classifier
 from ..config import Config, with_overrides
-from ..errors import ConfigError
+from ..errors import ConfigError, OutputError
 from ..files import write_whole
 from ..model import Model
 from ..preprocess import Preprocess
-from ..scoring import score_rows
-from ..stamps import StampSet
+from ..scoring import score_rows, verdicts
+from ..stamps import IGNORE, StampSet
 from .planes import chosen_rows, fingerprint, labelled_rows
 from .recipe import check_recipe
 from .train import Progress, train
 
-__all__ = ["distil", "matching_threshold", "student_config"]
+__all__ = ["CERTIFICATE_FILE", "distil", "matching_threshold", "student_config"]
 
+#: What holds a student against its teacher, in the student's folder.
+CERTIFICATE_FILE = "certificate.json"
 _SCORES_FILE = "teacher.npz"
+#: Scores that were kept are held against about so many of the teacher's, to so much.
+_PROBES, _SAME = 256, 1e-5
 
 
 def student_config() -> Config:
@@ -86,7 +90,7 @@ def distil(
     teacher : Classifier
         Any; it scores every stamp once.
     stamps : StampSet
-        Stamps with the channels that both need; those without a label teach as well.
+        Stamps with the channels that both need; those without a label teach as well, those to `IGNORE` do not.
     config : Config
         The student's recipe, as `student_config()`.
     rows, valid_rows : array_like of int or bool, optional
@@ -96,7 +100,7 @@ def distil(
     out : path, optional
         Folder for the model, as `train` has it, and the teacher's scores.
     resume : bool
-        Go on from what `out` holds.
+        Go on from what `out` holds; otherwise that is removed first, with its certificate.
     scoring, progress : callable, optional
         Called with (stamps scored, of), and as `train` does.
 
@@ -108,7 +112,7 @@ def distil(
     Raises
     ------
     ConfigError, UnknownNameError
-        A share outside 0 to 1, a recipe that cannot be trained, or `out` holds another run.
+        A share outside 0 to 1, a recipe that cannot be trained, or `out` holds another run or another teacher's.
     InputError, ModelError, OutputError
         As `train` raises them.
     """
@@ -116,25 +120,33 @@ def distil(
         raise ConfigError(f"labels {labels:g}: the share of the label in a target lies in 0 to 1")
     check_recipe(config)  # before the teacher works for minutes
     chosen = chosen_rows(rows, len(stamps), "training")
-    learnt = chosen[stamps.usable[chosen]]
+    learnt = chosen[stamps.usable[chosen] & (stamps.labels[chosen] != IGNORE)]
     checked = None if valid_rows is None else labelled_rows(stamps, valid_rows, "validation")
     every = np.unique(learnt if checked is None else np.concatenate([learnt, checked]))
+    folder = None if out is None else Path(out)
+    if folder is not None and not resume:
+        _clear(folder)
+    key = _key(teacher, stamps, every)
+    kept = None if folder is None else _kept(folder, key, teacher, stamps, every)
     scores = np.zeros(len(stamps), dtype=np.float32)
-    scores[every] = _teacher_scores(teacher, stamps, every, Path(out) if out and resume else None, scoring)
+    scores[every] = score_rows(teacher, stamps, every, scoring) if kept is None else kept
+    begun = folder is not None and resume and (folder / "checkpoint").exists()
+    if folder is not None and kept is None and not begun:
+        _keep(folder, key, scores[every])
     known = np.isin(stamps.labels, (0, 1))
-    verdicts = scores >= teacher.card.threshold
+    called = verdicts(scores, teacher.card.threshold)
     catalogue = stamps.catalogue.copy()
-    catalogue["label"] = np.where(known, stamps.labels, verdicts.astype(np.int64))
+    catalogue["label"] = np.where(known, stamps.labels, called.astype(np.int64))
     targets = np.where(known, (1 - labels) * scores + labels * (stamps.labels == 1), scores).astype(np.float32)
     taught = StampSet(stamps.pixels, catalogue, stamps.channels, stamps.provenance)
     model = train(
         taught, config,
         rows=learnt, valid_rows=checked, targets=targets, out=out, resume=resume, progress=progress,
     )  # fmt: skip
-    if out is not None and not resume:  # `train` has cleared the folder
-        _keep(Path(out), _key(teacher, stamps, every), scores[every])
+    if folder is not None and kept is None and begun:  # `train` found that the run is this teacher's
+        _keep(folder, key, scores[every])
     seen = every if checked is None else np.unique(checked)
-    threshold = matching_threshold(score_rows(model, taught, seen), verdicts[seen], teacher.card.threshold)
+    threshold = matching_threshold(score_rows(model, taught, seen), called[seen], teacher.card.threshold)
     facts = {
         "teacher": f"{teacher.card.name} {teacher.card.version}",
         "labels": labels,
@@ -143,29 +155,31 @@ def distil(
     }
     card = replace(model.card, threshold=threshold, metrics={**model.card.metrics, "distilled": facts})
     model = model.with_card(card)
-    if out is not None:
-        model.save(out)
+    if folder is not None:
+        model.save(folder)
     return model
 
 
-def matching_threshold(scores: ArrayLike, verdicts: ArrayLike, fallback: float) -> float:
+def matching_threshold(scores: ArrayLike, called: ArrayLike, fallback: float) -> float:
     """Return the threshold on scores that repeats most verdicts; halfway between two scores, the highest of equals.
+
+    Of two scores with no float32 between them it is the upper one, so that `verdicts` tells them apart.
 
     Parameters
     ----------
     scores : array_like, shape (N,)
         The student's.
-    verdicts : array_like of bool, shape (N,)
+    called : array_like of bool, shape (N,)
         The teacher's.
     fallback : float
         Returned where all verdicts are the same, or there are none.
 
     Examples
     --------
-    >>> matching_threshold([0.1, 0.2, 0.4, 0.9], [False, False, True, True], 0.5)
-    0.3
+    >>> matching_threshold([0.1, 0.25, 0.5, 0.9], [False, False, True, True], 0.5)
+    0.375
     """
-    values, real = np.asarray(scores, dtype=np.float64), np.asarray(verdicts, dtype=bool)
+    values, real = np.asarray(scores, dtype=np.float32), np.asarray(called, dtype=bool)
     if not 0 < real.sum() < len(real):
         return fallback
     order = np.argsort(-values, kind="stable")
@@ -175,29 +189,35 @@ def matching_threshold(scores: ArrayLike, verdicts: ArrayLike, fallback: float) 
     if not len(cuts):
         return fallback
     best = cuts[np.argmax(right[cuts])]
-    return float(round((values[best] + values[best + 1]) / 2, 12))
+    upper, lower = float(values[best]), float(values[best + 1])
+    middle = (upper + lower) / 2  # exact in double precision
+    return middle if np.float32(middle) > np.float32(lower) else upper
 
 
-def _teacher_scores(
-    teacher: Classifier,
-    stamps: StampSet,
-    rows: NDArray[np.int64],
-    folder: Path | None,
-    scoring: Callable[[int, int], None] | None,
-) -> NDArray[np.float32]:
-    """Score once: what a run that was cut off goes on with must be the same to the last bit."""
-    key = _key(teacher, stamps, rows)
-    if folder is not None and (folder / _SCORES_FILE).is_file():
-        try:
-            with np.load(folder / _SCORES_FILE, allow_pickle=False) as kept:
-                if str(kept["key"]) == key and len(kept["scores"]) == len(rows):
-                    return np.asarray(kept["scores"], dtype=np.float32)
-        except (OSError, ValueError, KeyError):
-            pass  # damaged: scored again
-    scores = score_rows(teacher, stamps, rows, scoring)
-    if folder is not None:
-        _keep(folder, key, scores)
-    return scores
+def _kept(
+    folder: Path, key: str, teacher: Classifier, stamps: StampSet, rows: NDArray[np.int64]
+) -> NDArray[np.float32] | None:
+    """Return the scores of an earlier run, if this teacher gives them: a run goes on with the same to the last bit."""
+    try:
+        with (folder / _SCORES_FILE).open("rb") as file, np.load(file, allow_pickle=False) as kept:
+            same, scores = str(kept["key"]) == key, np.asarray(kept["scores"], dtype=np.float32)
+    except Exception:  # none, or damaged, for which zipfile and NumPy raise a dozen kinds: scored again
+        return None
+    if not same or scores.shape != rows.shape:
+        return None
+    # the card does not tell two sets of weights apart; what they say does
+    probes = np.arange(0, len(rows), max(1, len(rows) // _PROBES))
+    asked = score_rows(teacher, stamps, rows[probes])
+    return scores if np.allclose(asked, scores[probes], rtol=0.0, atol=_SAME) else None
+
+
+def _clear(folder: Path) -> None:
+    """Remove what `train` does not know of an earlier run."""
+    try:
+        for name in (_SCORES_FILE, CERTIFICATE_FILE):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot remove the earlier run in {folder}: {error}; choose another folder") from error
 
 
 def _keep(folder: Path, key: str, scores: NDArray[np.float32]) -> None:

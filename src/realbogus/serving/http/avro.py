@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +11,10 @@ from numpy.typing import NDArray
 from ...adapters.packets import CHANNELS, Packet, Unusable
 from ...adapters.reading import read_packets
 from ...adapters.work import Settings, Work, work
-from ...columns import flags, numbers, texts
 from ...errors import InputError
 from ...scoring import channel_indices
-from ...tables import as_table
 from ..batch import Failed
+from ..packets import ReadUnit
 from .limits import Limits, Refusal
 from .posted import Given, Posted
 
@@ -54,7 +52,7 @@ def posted_of_avro(data: bytes, given: Given, wanted: Sequence[str], limits: Lim
         channels = channel_indices(CHANNELS, wanted)
     except InputError as error:
         raise Refusal(422, str(error)) from error
-    done = [work([part], Settings(0.5, fwhm)) for part in _parts(data, limits)]
+    done = [work([part], Settings(0.5, fwhm, survey=False)) for part in _parts(data, limits)]
     failed = [
         Failed(entry.id, f"{entry.cause}: {entry.reason}", where=f"record {entry.record}" if entry.record >= 0 else "")
         for part in done
@@ -67,19 +65,7 @@ def posted_of_avro(data: bytes, given: Given, wanted: Sequence[str], limits: Lim
     return _joined(full, channels, failed, given.mjd)
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Packets that were read already, as a `Unit` of the adapters."""
-
-    found: list[Packet | Unusable]
-    name: str = "body"
-    weight: int = 0
-
-    def packets(self) -> Iterator[Packet | Unusable]:
-        return iter(self.found)
-
-
-def _parts(data: bytes, limits: Limits) -> Iterator[_Part]:
+def _parts(data: bytes, limits: Limits) -> Iterator[ReadUnit]:
     """Yield packets by parts of so many pixels."""
     part: list[Packet | Unusable] = []
     held = total = 0
@@ -95,28 +81,23 @@ def _parts(data: bytes, limits: Limits) -> Iterator[_Part]:
             )
         part.append(what)
         if held > _HELD:
-            yield _Part(part)
+            yield ReadUnit(part)
             part, held = [], 0
     if part:
-        yield _Part(part)
+        yield ReadUnit(part)
 
 
 def _pixels(what: Packet | Unusable) -> int:
     return sum(cutout.pixels.size for cutout in what.cutouts.values()) if isinstance(what, Packet) else 0
 
 
-#: Of the catalogue, which has a hundred columns more: those of the survey.
-_COLUMNS = ["id", "noise", "fwhm", "fwhm_from", "missing", "usable", "mjd"]
-
-
 def _joined(parts: Sequence[Work], channels: list[int], failed: Sequence[Failed], mjd: float | None) -> Posted:
-    tables = [as_table(part.rows.select(_COLUMNS)) for part in parts]
-
+    # straight from Arrow: a table of astropy takes longer to make than an alert to read
     def column(name: str) -> NDArray[np.float64]:
-        return np.concatenate([numbers(table, name) for table in tables])
+        return np.concatenate([np.asarray(part.rows[name].to_numpy(), dtype=np.float64) for part in parts])
 
     def words(name: str) -> list[str]:
-        return [word for table in tables for word in texts(table, name).tolist()]
+        return [word for part in parts for word in part.rows[name].to_pylist()]
 
     ids = words("id")
     return Posted(
@@ -128,6 +109,6 @@ def _joined(parts: Sequence[Work], channels: list[int], failed: Sequence[Failed]
         mjd=column("mjd") if mjd is None else np.full(len(ids), mjd),
         noise_from=["measured"] * len(ids),
         fwhm_from=words("fwhm_from"),
-        usable=np.concatenate([flags(table, "usable", absent=True) for table in tables]),
+        usable=np.array(words("usable"), dtype=bool),
         failed=failed,
     )

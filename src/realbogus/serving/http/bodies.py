@@ -17,10 +17,11 @@ from .npy import MAGIC as NPY_MAGIC
 from .npy import planes_of_npy
 from .posted import Given, Posted, posted_of
 
-__all__ = ["BODIES", "MEDIA_TYPES", "BodyKind", "posted_from"]
+__all__ = ["BODIES", "GZIP", "MEDIA_TYPES", "BodyKind", "posted_from"]
 
 _Read = Callable[[bytes, Given, Sequence[str], Limits], Posted]
-_GZIP = b"\x1f\x8b"
+#: How a gzipped file begins.
+GZIP = b"\x1f\x8b"
 #: Types that say nothing of the body: it is looked at. The last is what curl says where it is told nothing.
 _UNTOLD = (
     "",
@@ -117,7 +118,7 @@ def posted_from(data: bytes, media: str, given: Given, wanted: Sequence[str], li
         raise Refusal(415, f"{media[:80]!r} is none of the types that are taken: {', '.join(MEDIA_TYPES)}")
     if not data:
         raise Refusal(422, f"an empty body: send {_listed(known)}")
-    if data[:2] == _GZIP:
+    if data[:2] == GZIP:
         try:
             data = inflate(data, limits.body_bytes)
         except UnusableError as error:

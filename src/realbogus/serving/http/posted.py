@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...adapters.packets import CHANNELS
-from ...adapters.rows import ASSUMED_FWHM
-from ...adapters.sizes import estimated_fwhm, noise_away
+from ...adapters.rows import filled, measured
 from ...errors import InputError
-from ...images.cut import cut
 from ...scoring import channel_indices
 from ...stamps import STAMP_SIZE
 from ..batch import Failed
@@ -218,8 +216,7 @@ def _cut(
     view = cells.reshape(planes, count, STAMP_SIZE, STAMP_SIZE)
     target = slice(half - middle + low, half - middle + high)
     view[:, :, target, target] = np.moveaxis(stamps[:, :, low:high, low:high], 1, 0)
-    middles = {"x": np.full(count, half), "y": np.arange(count) * STAMP_SIZE + half}
-    pixels, missing, usable = cut(middles, list(cells), np.zeros(cells.shape[1:], dtype=np.uint8), size=STAMP_SIZE)
+    pixels, missing, usable = filled(cells)
     return pixels, missing.astype(np.float64), usable
 
 
@@ -233,10 +230,7 @@ def _measure(
     """Fill in what nobody gave, as the adapters of alerts do."""
     with np.errstate(all="ignore"):  # what overflows has no score, and its row says so
         for row, plane in enumerate(difference):
-            if not noise_from[row]:
-                known = fwhm[row] if fwhm[row] > 0 else ASSUMED_FWHM
-                noise[row], noise_from[row] = noise_away(plane, known), "measured"
-            if not fwhm_from[row]:
-                fwhm[row], fwhm_from[row] = estimated_fwhm(plane, float(noise[row])), "measured"
-                if not fwhm[row] > 0:
-                    fwhm[row], fwhm_from[row] = ASSUMED_FWHM, "assumed"
+            known = (float(noise[row]), float(fwhm[row]))
+            noise[row], fwhm[row], source = measured(plane, *known)
+            noise_from[row] = noise_from[row] or "measured"
+            fwhm_from[row] = fwhm_from[row] or source

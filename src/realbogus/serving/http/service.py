@@ -6,16 +6,15 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from ... import __version__
 from ...classifier import Classifier
-from ...errors import ConfigError, InputError
+from ...errors import InputError
 from ..policy import policy_of
-from ..policy_file import PolicyFile, change_policy, history_of
+from ..policy_file import PolicyFile, history_of
 from ..scorer import Scorer
-from .bodies import posted_from
+from .bodies import GZIP, posted_from
 from .engine import Engine, Result
 from .limits import Limits, Refusal
 from .posted import Given, Posted
@@ -24,6 +23,8 @@ __all__ = ["Service"]
 
 #: Bodies that are read at the same time; reading is work for the processor.
 _READERS = 2
+#: Bytes of a body that has a reader of its own.
+_SMALL = 2**20
 _HISTORY = 20
 
 
@@ -39,6 +40,10 @@ class Service:
     limits : Limits, optional
     seen : callable, optional
         Told of every batch: its results and seconds.
+    longitude_deg : float
+        Of the telescope, east positive: for a policy that counts by night.
+    say : callable, optional
+        Told of changes of the policy's file.
 
     Raises
     ------
@@ -52,14 +57,19 @@ class Service:
         policy: str | None = None,
         limits: Limits | None = None,
         seen: Callable[[list[Result], float], None] | None = None,
+        *,
+        longitude_deg: float = 0.0,
+        say: Callable[[str], None] | None = None,
     ) -> None:
         self.card = classifier.card
         self.limits = limits or Limits()
-        self.scorer = Scorer(classifier, policy)
+        self.scorer = Scorer(classifier, policy_of(policy, self.card, say=say), longitude_deg=longitude_deg)
         self.engine = Engine(self.scorer, self.card.channels, self.limits, seen)  # type: ignore[arg-type]
         self.started = time.monotonic()
         self.held = 0
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="realbogus-reading")
+        # what is read in a moment does not wait behind what takes seconds
+        self._quick = ThreadPoolExecutor(1, thread_name_prefix="realbogus-reading-small")
 
     def __enter__(self) -> Service:
         self.engine.__enter__()
@@ -67,7 +77,8 @@ class Service:
 
     def __exit__(self, *_: object) -> None:
         self.engine.__exit__()
-        self._readers.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._readers, self._quick):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def hold(self, count: int) -> None:
         """Take note of bytes that came, or went (less than zero).
@@ -103,11 +114,16 @@ class Service:
             It gets no scores, and why.
         """
         loop = asyncio.get_running_loop()
-        posted = await loop.run_in_executor(self._readers, self._read, data, media, given)
-        waiting = asyncio.wrap_future(self.engine.submit(posted))
+        # a small file that is gzipped may unpack to a large one
+        small = len(data) <= _SMALL and data[:2] != GZIP
         try:
             async with asyncio.timeout(self.limits.answer_s):
-                results = await waiting
+                posted = await loop.run_in_executor(
+                    self._quick if small else self._readers, self._read, data, media, given
+                )
+                results = await asyncio.wrap_future(self.engine.submit(posted))
+        except Refusal:
+            raise
         except TimeoutError:
             raise Refusal(503, f"no score within {self.limits.answer_s:g} s: ask again later, or send less") from None
         except Exception as error:
@@ -141,14 +157,14 @@ class Service:
 
     def policy(self) -> dict[str, Any]:
         """Say which scores are real, and how that has changed."""
-        path = self._policy_file()
-        if path is not None:
+        file = self._policy_file()
+        if file is not None:
             with self.engine.lock:
-                self.scorer.policy.look()  # type: ignore[attr-defined]
+                file.look()
         return {
             "policy": self.scorer.policy.text,
-            "changeable": path is not None,
-            "history": [] if path is None else [_line(entry) for entry in history_of(path)[-_HISTORY:]],
+            "changeable": file is not None,
+            "history": [] if file is None else [_line(entry) for entry in history_of(file.path)[-_HISTORY:]],
         }
 
     def change(self, policy: str, who: str, why: str) -> dict[str, Any]:
@@ -159,20 +175,17 @@ class Service:
         Refusal
             409: no file holds it. 422: it is no policy.
         """
-        path = self._policy_file()
-        if path is None:
+        file = self._policy_file()
+        if file is None:
             raise Refusal(409, "this service was started without a file for its policy: --policy FILE.json")
         try:
-            if policy.strip().endswith(".json"):
-                raise ConfigError(f"policy {policy!r}: give a number or a text as purity=0.9, no file")
-            policy_of(policy, self.card)
+            file.change(policy, who=who or "HTTP", why=why)
         except InputError as error:
             raise Refusal(422, str(error)) from None
-        change_policy(path, policy.strip(), who=who or "HTTP", why=why)
         return self.policy()
 
-    def _policy_file(self) -> Path | None:
-        return self.scorer.policy.path if isinstance(self.scorer.policy, PolicyFile) else None
+    def _policy_file(self) -> PolicyFile | None:
+        return self.scorer.policy if isinstance(self.scorer.policy, PolicyFile) else None
 
 
 def _candidate(posted: Posted, row: int, result: Result) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ COLUMNS = {
     "model": "text", "model_version": "text", "reason": "text",
 }  # fmt: skip
 
+#: Letters of an id at most: PostgreSQL's index takes entries of 2,704 bytes, and a letter has up to 4.
+_LONGEST_KEY = 600
 _NONE = type(None)
 _KINDS: dict[str, set[type]] = {
     "text": {str, _NONE},
@@ -103,7 +106,7 @@ class Database:
         columns = columns_of(scored.rows)
         count = len(scored)
         values = {name: _typed(columns.pop(name, None), kind, name, columns, count) for name, kind in COLUMNS.items()}
-        values["id"] = [_text(name) for name in values["id"]]
+        values["id"] = [_key(name) for name in values["id"]]
         values["extra"] = _as_json(columns, count)
         # in the order of their ids: several writers then never wait for each other in a ring
         order = sorted(range(count), key=values["id"].__getitem__)
@@ -111,7 +114,9 @@ class Database:
 
     def refuse(self, failed: Sequence[Failed]) -> None:
         """List what gave no candidate; the same once more changes nothing."""
-        rows = sorted((_text(entry.where), _text(entry.id), _text(entry.reason)) for entry in failed)
+        rows = sorted(
+            (_key(clean(entry.where), 400), _key(clean(entry.id), 200), _text(clean(entry.reason))) for entry in failed
+        )
         self._run(self._failed, rows, ("place", "id", "reason"))
 
     def close(self, *, whole: bool = True) -> None:
@@ -214,13 +219,24 @@ def _upsert(engine: Engine, tables: MetaData, name: str, key: tuple[str, ...]) -
 
 
 def _typed(values: list[Any] | None, kind: str, name: str, others: dict[str, list[Any]], count: int) -> list[Any]:
-    """Return a column that fits its type; one that does not goes with the others."""
+    """Return a column that fits its type; one that does not goes with the others, and so do numbers too large."""
     if values is None:
         return [None] * count
-    if not set(map(type, values)) <= _KINDS[kind]:
+    kinds = set(map(type, values))
+    if not kinds <= _KINDS[kind]:
         others[name] = values
         return [None] * count
-    return [None if value is None else _text(value) for value in values] if kind == "text" else values
+    if kind == "text":
+        return [None if value is None else _text(value) for value in values]
+    if int in kinds and not all(map(_fits, values)):
+        others[name] = [None if _fits(value) else value for value in values]
+        return [value if _fits(value) else None for value in values]
+    return values
+
+
+def _fits(value: Any) -> bool:
+    """Say whether a number is one that both databases take: whole ones have 64 bits there."""
+    return not isinstance(value, int) or -(2**63) <= value < 2**63
 
 
 def _text(value: str) -> str:
@@ -228,16 +244,39 @@ def _text(value: str) -> str:
     return value.replace("\0", "\N{SYMBOL FOR NULL}") if "\0" in value else value
 
 
+def _key(value: str, most: int = _LONGEST_KEY) -> str:
+    """Return text that PostgreSQL's index takes: a longer one ends in a digest of the whole.
+
+    Examples
+    --------
+    >>> _key("s001"), len(_key("s" * 10_000))
+    ('s001', 600)
+    """
+    value = _text(value)
+    if len(value) <= most:
+        return value
+    return f"{value[: most - 33]}-{hashlib.sha256(value.encode()).hexdigest()[:32]}"
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return _text(value)
+    return [_without_nul(entry) for entry in value] if isinstance(value, list) else value
+
+
 def _as_json(columns: dict[str, list[Any]], count: int) -> list[str]:
     if not columns:
         return ["{}"] * count
     names = [_text(clean(name)) for name in columns]
+    # in the values, not in the text of the JSON: there the same letters may be a survey's own words
+    worded = [
+        list(map(_without_nul, values)) if not set(map(type, values)).isdisjoint((str, list)) else values
+        for values in columns.values()
+    ]
     dumps = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
     return [
-        _text(dumps({name: value for name, value in zip(names, row, strict=True) if value is not None})).replace(
-            "\\u0000", "\N{SYMBOL FOR NULL}"
-        )
-        for row in zip(*columns.values(), strict=True)
+        dumps({name: value for name, value in zip(names, row, strict=True) if value is not None})
+        for row in zip(*worded, strict=True)
     ]
 
 

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -26,7 +27,11 @@ from .values import clean
 
 __all__ = ["TableFile"]
 
-_COMMENT = re.compile(r"^(#[^\s,]*)", re.MULTILINE)
+#: A row of delimited text: line breaks within quotes are of a value.
+_ROW = re.compile(r'(?:[^"\n]++|"[^"]*+")*+\n')
+#: What some reader takes for the end of a line, and the break before a # that no reader of ECSV keeps apart.
+_BREAK = re.compile("\r\n?|[\v\f\x1c-\x1e\x85\u2028\u2029]")
+_BEFORE_COMMENT = re.compile(r"\n(?=\s*#)")
 #: What a source without a candidate gives.
 _NO_ROWS = Table(
     names=("id", "score", "probability", "real", "threshold", "policy", "model", "model_version", "reason"),
@@ -68,7 +73,7 @@ class TableFile:
             self._scratch.mkdir(parents=True)
             self._seen, self._refused = (Seen(self._scratch / name) for name in ("seen", "refused"))
             self._reasons: IO[str] = (self._scratch / "failed.csv").open("w", newline="", encoding="utf-8")
-        except OSError as error:
+        except (OSError, sqlite3.Error) as error:
             raise OutputError(f"cannot write {path}: {error}; choose a place you may write, with room") from error
         self._list = csv.writer(self._reasons)
         self._list.writerow(["id", "where", "reason"])
@@ -88,13 +93,13 @@ class TableFile:
         OutputError
             There is no room, or the folder went away.
         """
-        with self._writing(), self._seen.new(scored.rows["id"].tolist()) as new:
+        with self._writing(), self._seen.new(list(map(clean, scored.rows["id"].tolist()))) as new:
             rows = scored.rows if new.all() else scored.rows[new]
             self._draft.add(as_arrow(_cleaned(rows)))
 
     def refuse(self, failed: Sequence[Failed]) -> None:
         """List what gave no candidate."""
-        with self._writing(), self._refused.new([f"{entry.where}\n{entry.id}" for entry in failed]) as new:
+        with self._writing(), self._refused.new([clean(f"{entry.where}\n{entry.id}") for entry in failed]) as new:
             for entry, fresh in zip(failed, new.tolist(), strict=True):
                 if fresh:
                     self._list.writerow([_line(text) for text in (entry.id, entry.where, entry.reason)])
@@ -147,7 +152,7 @@ class _Writing:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError) and not isinstance(error, OutputError):
+        if isinstance(error, (OSError, sqlite3.Error)) and not isinstance(error, OutputError):
             raise OutputError(f"cannot write {self.path}: {error}; is there room left?") from error
 
 
@@ -189,14 +194,35 @@ def _text(format: str) -> Callable[[Path, Path], None]:
         with path.open("w", encoding="utf-8", newline="") as stream:
             for number, rows in enumerate(_tables(draft)):
                 text = io.StringIO()
-                rows.write(text, format=format)
+                _with_plain_breaks(rows, ecsv=format == "ascii.ecsv").write(text, format=format)
                 lines = text.getvalue()
                 head = _head(lines)
-                # a row whose first value begins with # would be read as a comment, and be lost
-                body = _COMMENT.sub(r'"\1"', lines[head:])
+                body = lines[head:]
+                if any(word.startswith("#") for word in texts(rows, rows.colnames[0]).tolist()):
+                    body = _ROW.sub(_without_comment, body)
                 stream.write(body if number else lines[:head] + body)
 
     return write
+
+
+def _with_plain_breaks(rows: Table, *, ecsv: bool) -> Table:
+    """Return the table with line breaks of one kind, which are quoted; in ECSV none of them before a #."""
+    for name in rows.colnames:
+        if rows[name].dtype.kind != "U":
+            continue
+        words = rows[name].tolist()
+        plain = [word if word is None else _BREAK.sub("\n", word) for word in words]
+        if ecsv:
+            plain = [word if word is None else _BEFORE_COMMENT.sub("\N{SYMBOL FOR NEWLINE}", word) for word in plain]
+        if plain != words:
+            mask = np.ma.getmaskarray(np.ma.asarray(rows[name]))
+            rows[name] = MaskedColumn([word or "" for word in plain], mask=mask, unit=rows[name].unit)
+    return rows
+
+
+def _without_comment(row: re.Match[str]) -> str:
+    """Quote the first value of a row where it begins with #: as a comment the row would be lost."""
+    return re.sub(r"^(#[^\s,]*)", r'"\1"', row[0], count=1)
 
 
 def _head(text: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,9 @@ class Seen:
             new = np.array([cursor.execute(add, (text,)).rowcount == 1 for text in ids], dtype=bool)
             yield new
         except BaseException:
-            self._base.execute("ROLLBACK")
+            if self._base.in_transaction:  # SQLite has ended it itself where its disk is full
+                with suppress(sqlite3.Error):  # what went wrong first is what is told
+                    self._base.execute("ROLLBACK")
             raise
         self._base.execute("COMMIT")
         self.repeated += int((~new).sum())

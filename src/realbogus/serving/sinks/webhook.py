@@ -9,13 +9,13 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from ... import __version__
 from ...errors import InputError, OutputError
 from ..batch import Failed, Scored
 from ..patience import UnavailableError
+from ..straight import straight_opener
 from .sink import SINKS
 from .values import rows_of
 
@@ -23,16 +23,9 @@ __all__ = ["TOKEN", "Webhook"]
 
 #: Environment variable with a bearer token for the receiver.
 TOKEN = "REALBOGUS_WEBHOOK_TOKEN"
-#: Answers that say that it may go well later.
-_LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
+#: Answers besides 5xx that say that it may go well later.
+_LATER = frozenset({408, 425, 429})
 _LONGEST_ANSWER = 2**20
-
-
-class _Straight(urllib.request.HTTPRedirectHandler):
-    """Follow nobody: an address that has moved is told, and not sent candidates and a token unasked."""
-
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
 
 
 class Webhook:
@@ -53,22 +46,30 @@ class Webhook:
     Raises
     ------
     InputError
-        Another scheme, or no host.
+        Another scheme, no host or port, or letters that no address has.
     """
 
     lasting = True
 
     def __init__(self, url: str, *, timeout_s: float = 10.0, token: str | None = None) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            parts.port  # noqa: B018  a port that is none is told here
+        except ValueError as error:
+            raise InputError(f"webhook: this is no address ({_said(error)})") from None
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InputError(f"webhook {parts.scheme or '?'}://{parts.hostname or '?'}: give an http or https address")
         if parts.username is not None:
             raise InputError(f"webhook {parts.hostname}: put no password into the address, set {TOKEN} instead")
         self._url, self._timeout = url, timeout_s
+        if any(not " " < letter < "\x7f" for letter in url):
+            raise InputError(
+                f"webhook {parts.hostname}: its address holds blanks or letters that must be written as %XX"
+            )
         # the path of a webhook is often its secret
         self.name = urlunsplit((parts.scheme, parts.netloc, "/...", "", ""))
         self._token = os.environ.get(TOKEN) if token is None else token
-        self._opener = urllib.request.build_opener(_Straight)
+        self._opener = straight_opener()
 
     def write(self, scored: Scored) -> None:
         """Post the real ones.
@@ -98,7 +99,7 @@ class Webhook:
         except urllib.error.HTTPError as error:
             with error:
                 said = f"{self.name} answers {error.code} {error.reason}"
-            if error.code in _LATER:
+            if error.code >= 500 or error.code in _LATER:
                 raise UnavailableError(said) from error
             raise OutputError(f"{said}: it does not take what is posted; look at its address and token") from error
         except (OSError, http.client.HTTPException) as error:
@@ -110,6 +111,11 @@ class Webhook:
 
     def close(self, *, whole: bool = True) -> None:
         """Nothing is held."""
+
+
+def _said(error: ValueError) -> str:
+    """Return the first words of an error, which do not repeat the address."""
+    return str(error).partition(":")[0].partition("'")[0].strip() or "not understood"
 
 
 for _name in ("http", "https"):

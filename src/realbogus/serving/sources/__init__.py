@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
-from . import alerts, frames, stamps  # noqa: F401  each puts its line into the table
+from . import alerts, frames, sets, stamps  # noqa: F401  each puts its line into the table
 from .source import SOURCES, Source, SourceKind
 
 __all__ = ["SOURCES", "Source", "SourceKind", "open_source"]
@@ -18,7 +18,8 @@ def open_source(path: Path | str, **options: Any) -> Source:
     Parameters
     ----------
     path : path
-        A stamp set, alert packets (a file, a folder, an archive of them), or a folder of frames.
+        A stamp set, a folder of frames, a folder of stamp sets, or alert packets (a file, a folder, an archive of
+        them): the first that it looks like.
     **options
         `channels` (those that the classifier needs), `packets` (whether a sink wants the original records), `prefix`
         (put before every id), and what the kind of source knows besides.
@@ -41,8 +42,7 @@ def open_source(path: Path | str, **options: Any) -> Source:
     known = "; ".join(f"{name}: {SOURCES.resolve(name).about}" for name in SOURCES)
     if not path.exists():
         raise InputError(f"there is no {path}: give a path with {known}")
-    for name in SOURCES:
-        kind = SOURCES.resolve(name)
+    for kind in sorted((SOURCES.resolve(name) for name in SOURCES), key=lambda kind: kind.turn):
         if kind.holds(path):
             return kind.open(path, **options)
     raise InputError(f"{path} holds nothing that can be scored; known are {known}")

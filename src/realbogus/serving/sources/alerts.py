@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ...adapters.containers import MAGIC
-from ...adapters.packets import CHANNELS, Packet, Unusable
+from ...adapters.packets import CHANNELS, Unusable
 from ...adapters.rows import check_share
 from ...adapters.work import Settings, work
 from ...errors import InputError
 from ...tables import as_table
 from ..batch import Batch, Failed
 from ..micro import micro_batches
+from ..packets import ReadUnit
 from .listing import ARCHIVES, files_of
 from .pieces import Found, Piece, groups_of, pieces_of
 from .source import SOURCES, SourceKind
@@ -35,7 +36,7 @@ def alert_batch(
     Parameters
     ----------
     found : sequence of Found
-        In order; `file` and `record` of each tell it apart.
+        In order.
     receipt : object
         Of the batch.
     prefix : str
@@ -48,13 +49,13 @@ def alert_batch(
     Batch
         Rows and failed together are as many as `found`; rows are in its order.
     """
-    done = work([_Read(found)], Settings(min_valid, fwhm))
-    reasons = {(entry.file, entry.record): entry for entry in done.unusable}
+    # an archive may have a file twice: their places in `found` tell packets apart, and not what they are called
+    done = work([ReadUnit([replace(entry.what, record=k) for k, entry in enumerate(found)])], Settings(min_valid, fwhm))
+    reasons = {entry.record: entry for entry in done.unusable}
     failed, kept = [], []
-    for entry in found:
-        at = (entry.what.file, entry.what.record)
-        if at in reasons:
-            failed.append(_failed(reasons[at], entry.payload))
+    for k, entry in enumerate(found):
+        if k in reasons:
+            failed.append(_failed(replace(reasons[k], record=entry.what.record), entry.payload))
         else:
             kept.append(entry)
     if not kept:
@@ -64,19 +65,6 @@ def alert_batch(
         rows["id"] = [prefix + name for name in rows["id"].tolist()]
     packets = [entry.original for entry in kept]
     return Batch(rows, done.pixels, CHANNELS, packets if any(packets) else None, failed, receipt)
-
-
-@dataclass(frozen=True)
-class _Read:
-    """Packets that were read already, as a `Unit`."""
-
-    found: Sequence[Found]
-    name: str = "batch"
-    weight: int = 0
-
-    def packets(self) -> Iterator[Packet | Unusable]:
-        for entry in self.found:
-            yield entry.what
 
 
 def _failed(entry: Unusable, payload: bytes | None) -> Failed:

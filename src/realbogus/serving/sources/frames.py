@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ...classifier import Classifier
-from ...errors import FrameError
+from ...errors import FrameError, InputError
 from ...images.read import find_frames
 from ...pipeline.night import night
 from ...pipeline.settings import NightSettings
@@ -19,9 +18,6 @@ from .source import SOURCES, SourceKind
 from .stamps import StampSource
 
 __all__ = ["FrameSource"]
-
-_SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz", ".fits.fz", ".fit.fz", ".fts.fz")
-_LOOKS = 200
 
 
 class FrameSource:
@@ -68,7 +64,7 @@ class FrameSource:
     ) -> None:
         self.folder, self.prefix, self.channels = Path(folder), prefix, channels
         self._classifier, self._jobs, self._progress = classifier, jobs, progress
-        self._settings = settings or NightSettings(triptychs=channels is None or tuple(channels) != ("difference",))
+        self._settings = (settings or NightSettings()).for_channels(channels)
         self._scratch = None if work is not None else tempfile.TemporaryDirectory(prefix="realbogus-night-")
         self._work = Path(self._scratch.name if self._scratch is not None else str(work))
 
@@ -90,7 +86,7 @@ class FrameSource:
             for name, reason in summary["frames"]["failed"].items()
         ]
         if failed:
-            yield Batch.of_failed(failed, receipt=0)
+            yield Batch.of_failed(failed)
         if (self._work / "stamps" / "card.json").is_file():
             stamps = StampSource(self._work / "stamps", channels=self.channels, prefix=self.prefix)
             yield from stamps.batches(size, wait_s)
@@ -105,11 +101,12 @@ class FrameSource:
 
 
 def _holds_frames(path: Path) -> bool:
-    if not path.is_dir():
+    try:
+        return bool(find_frames(path))
+    except InputError:
         return False
-    return any(file.name.lower().endswith(_SUFFIXES) for file in islice(path.iterdir(), _LOOKS))
 
 
 SOURCES.register("frames")(
-    SourceKind("a folder of FITS frames, which goes through `night`", _holds_frames, FrameSource)
+    SourceKind("a folder of FITS frames, which goes through `night`", _holds_frames, FrameSource, turn=2)
 )

@@ -9,10 +9,8 @@ from __future__ import annotations
 import io
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from ...adapters.containers import MAGIC
 from ...adapters.packets import Packet, Unusable, UnusableError
@@ -20,61 +18,25 @@ from ...adapters.reading import read_packets
 from ...adapters.rows import check_share
 from ...errors import ConfigError, InputError
 from ..batch import Batch
+from ..kafka_address import KafkaAddress, needs_kafka
 from ..micro import micro_batches
 from ..packets import Original, originals_of
-from ..patience import patiently
+from ..patience import StoppedError, patiently
 from ..schema_registry import Schemas, wire_number
-from .alerts import Found, alert_batch
+from .alerts import alert_batch
+from .pieces import Found, with_originals
 
-__all__ = ["KafkaAddress", "KafkaSource", "needs_kafka"]
+__all__ = ["KafkaSource"]
 
 _POLL_S = 0.1
+#: Records and pixels of cutouts that one message may unpack to; a survey sends one record of 50,000 pixels at most.
+_RECORDS, _PIXELS = 256, 2**23
+#: Pixels of cutouts that a batch holds beside the last message's.
+_HELD = 2**24
 #: Seconds until the same trouble is told again.
 _AGAIN_S = 60.0
 #: Seconds that what is owed to the broker is tried for when the source is closed.
 _CLOSING_S = 15.0
-
-
-def needs_kafka() -> ConfigError:
-    """Return the error that says what to install."""
-    return ConfigError('Kafka is spoken to with confluent-kafka: pip install "realbogus[stream]"')
-
-
-@dataclass(frozen=True)
-class KafkaAddress:
-    """Brokers and a topic, as `kafka://host:port,host:port/topic` names them.
-
-    Parameters
-    ----------
-    servers : str
-        Hosts and ports with commas between.
-    topic : str
-        Its name.
-
-    Examples
-    --------
-    >>> KafkaAddress.of("kafka://127.0.0.1:9092/alerts")
-    KafkaAddress(servers='127.0.0.1:9092', topic='alerts')
-    """
-
-    servers: str
-    topic: str
-
-    @classmethod
-    def of(cls, text: str) -> KafkaAddress:
-        """Read an address.
-
-        Raises
-        ------
-        ConfigError
-            It is none.
-        """
-        parts = urlsplit(text)
-        topic = parts.path.strip("/")
-        if parts.scheme != "kafka" or not parts.netloc or not topic or "/" in topic or parts.query:
-            raise ConfigError(f"{text!r} is no Kafka topic: give kafka://HOST:PORT/TOPIC")
-        return cls(parts.netloc, topic)
-
 
 _Place = tuple[str, int]
 _Receipt = dict[_Place, tuple[int, int]]
@@ -84,7 +46,7 @@ class KafkaSource:
     """Alerts of a topic, as a member of a consumer group.
 
     A message is an Avro container (as ZTF sends), a record in Confluent's wire format, or, with a schema at hand, a
-    bare record. A message that cannot be read is a `Failed` that carries it.
+    bare record. A message that cannot be read is a `Failed` that carries it, and so is one that unpacks to too much.
 
     Parameters
     ----------
@@ -163,13 +125,30 @@ class KafkaSource:
     def batches(self, size: int, wait_s: float) -> Iterator[Batch]:
         """Yield batches as messages come."""
         self._consumer.subscribe([self.address.topic], on_assign=self._came, on_revoke=self._goes, on_lost=self._lost)
-        for messages in micro_batches(self._messages(size), size, wait_s):
-            receipt: _Receipt = {}
-            found: list[Found] = []
-            for message in messages:
-                place = (message.topic(), message.partition())
-                receipt[place] = (self._turn.get(place, -1), message.offset() + 1)
-                found += self._found(message)
+        try:
+            for messages in micro_batches(self._messages(size), size, wait_s):
+                yield from self._batches(messages, size)
+        except StoppedError:  # the messages at hand are not committed, and come again
+            return
+
+    def _batches(self, messages: Sequence[Any], size: int) -> Iterator[Batch]:
+        """Yield batches of at most `size`: a message may hold more than one alert."""
+        receipt: _Receipt = {}
+        found: list[Found] = []
+        held = 0
+        for message in messages:
+            came = self._found(message)
+            found, held = found + came, held + sum(map(_pixels, came))
+            while len(found) > size:  # what is left of the message comes with the next, and so does its receipt
+                yield alert_batch(found[:size], receipt, prefix=self.prefix, **self._stamping)
+                found, receipt = found[size:], {}
+                held = sum(map(_pixels, found))
+            place = (message.topic(), message.partition())
+            receipt[place] = (self._turn.get(place, -1), message.offset() + 1)
+            if held > _HELD:
+                yield alert_batch(found, receipt, prefix=self.prefix, **self._stamping)
+                found, receipt, held = [], {}, 0
+        if receipt:
             yield alert_batch(found, receipt, prefix=self.prefix, **self._stamping)
 
     def commit(self, receipt: Any) -> None:
@@ -219,12 +198,10 @@ class KafkaSource:
 
     def _read(self, value: bytes, where: str) -> list[Found]:
         if value[:4] == MAGIC:
-            records = dict(originals_of(io.BytesIO(value), len(value))) if self.wants else {}
-            packets = read_packets(value, name=where)
-            return [Found(what, records.get(what.record) if isinstance(what, Packet) else None) for what in packets]
+            return self._unpacked(value, where)
         number = wire_number(value)
         if number is not None:
-            known = patiently(lambda: self._schemas(number), say=self._say)
+            known = patiently(lambda: self._schemas(number), say=self._say, stop=self._stop)
             body = value[5:]
         elif self._schemas.given is not None:
             known, body = self._schemas.given, value
@@ -232,6 +209,19 @@ class KafkaSource:
             return [Found(what) for what in read_packets(value, name=where)]
         original = Original(known.plain, body) if self.wants else None
         return [Found(what, original) for what in read_packets(value, schema=known.packet, name=where)]
+
+    def _unpacked(self, value: bytes, where: str) -> list[Found]:
+        """Read a container, as far as it is no larger than an alert may be."""
+        records = originals_of(io.BytesIO(value), len(value)) if self.wants else None
+        found: list[Found] = []
+        pixels = 0
+        for entry in with_originals(read_packets(value, name=where), records):
+            found.append(entry)
+            pixels += _pixels(entry)
+            if len(found) > _RECORDS or pixels > _PIXELS:
+                most = f"{_RECORDS} records or {_PIXELS} pixels"
+                raise UnusableError("refused", f"a message that unpacks to more than {most}: send alerts one by one")
+        return found
 
     def _settle(self) -> bool:
         """Commit what is owed of partitions that are still ours; say whether nothing is owed any more."""
@@ -268,3 +258,8 @@ class KafkaSource:
         if self._say is not None and now - self._said.get(error.code(), -_AGAIN_S) >= _AGAIN_S:
             self._said[error.code()] = now
             self._say(f"Kafka: {error.str()}; trying again, nothing is lost")
+
+
+def _pixels(entry: Found) -> int:
+    what = entry.what
+    return sum(cutout.pixels.size for cutout in what.cutouts.values()) if isinstance(what, Packet) else 0

@@ -15,7 +15,7 @@ from ...adapters.reading import read_packets
 from ..packets import Original, originals, originals_of
 from .listing import ARCHIVES, LARGEST, files_of, members_of
 
-__all__ = ["Found", "Member", "PacketPiece", "Piece", "RefusedPiece", "groups_of", "pieces_of"]
+__all__ = ["Found", "Member", "PacketPiece", "Piece", "RefusedPiece", "groups_of", "pieces_of", "with_originals"]
 
 #: Bytes of a container that is cut between its blocks.
 LARGE = 8 * 2**20
@@ -57,7 +57,7 @@ class PacketPiece:
         stretch = {"start": self.start, "first": self.first, "blocks": self.blocks}
         packets = read_packets(self.path, name=self.name, **stretch)  # type: ignore[arg-type]
         records = originals(self.path, **stretch) if wants else None  # type: ignore[arg-type]
-        return _with_originals(packets, records)
+        return with_originals(packets, records)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Member:
     def found(self, wants: bool) -> Iterator[Found]:
         """Yield its packets."""
         records = originals_of(io.BytesIO(self.data), len(self.data)) if wants else None
-        return _with_originals(read_packets(self.data, name=self.name), records)
+        return with_originals(read_packets(self.data, name=self.name), records)
 
 
 @dataclass(frozen=True)
@@ -176,9 +176,10 @@ def _members(path: Path, name: str) -> Iterator[Piece]:
         yield RefusedPiece(name, "damaged", f"the archive cannot be read on: {error}")
 
 
-def _with_originals(
+def with_originals(
     packets: Iterator[Packet | Unusable], records: Iterator[tuple[int, Original]] | None
 ) -> Iterator[Found]:
+    """Put packets and the records that they are of together; both come in the order of the container."""
     place, original = -1, None
     for what in packets:
         while records is not None and isinstance(what, Packet) and place < what.record:

@@ -30,7 +30,10 @@ class Source(Protocol):
         ...
 
     def commit(self, receipt: Any) -> None:
-        """Take note that all sinks have the batch with this receipt; called in the order of the batches."""
+        """Take note that all sinks have the batch with this receipt; called in the order of the batches.
+
+        Of a batch without a receipt it need not be told.
+        """
         ...
 
     def close(self) -> None:
@@ -50,12 +53,16 @@ class SourceKind:
         Says whether a path is of this kind.
     open : callable
         Opens it: a path and keyword arguments, of which it takes those that it knows.
+    turn : int
+        Kinds with a lower number are asked first: the sure signs before those that a folder of another kind may have
+        by chance.
     """
 
     about: str
     holds: Callable[[Path], bool]
     open: Callable[..., Source]
+    turn: int = 9
 
 
-#: Kinds of sources by name, asked in the order of their names.
+#: Kinds of sources by name; their `turn` is the order in which they are asked.
 SOURCES: Registry[SourceKind] = Registry("kind of source")

@@ -20,7 +20,7 @@ from ...tables import as_table
 from ..batch import Batch
 from .source import SOURCES, SourceKind
 
-__all__ = ["StampPart", "StampSource"]
+__all__ = ["StampPart", "StampSource", "is_set"]
 
 #: Bytes of a column that are read at a time.
 _BUFFER = 2**20
@@ -80,6 +80,11 @@ class StampSource:
             raise InputError(
                 f"{folder} has pixels {head.shape} of {head.dtype} for {total} rows and the channels {have}: the set "
                 "is damaged, write it again"
+            )
+        if not head.flags.c_contiguous:
+            raise InputError(
+                f"the pixels of {folder} lie in Fortran's order: write them anew with np.save(path, "
+                "np.ascontiguousarray(pixels))"
             )
         self._shape, self._offset = head.shape, int(head.offset)
         self.channels = have if channels is None else tuple(channels)
@@ -177,7 +182,7 @@ class StampPart:
             for k, name in enumerate(texts(rows, "id"))
         ]
         pixels = source.pixels(self.first, len(rows))
-        yield Batch(rows, pixels, source.channels, receipt=self.first + len(rows))
+        yield Batch(rows, pixels, source.channels)
 
     def __getstate__(self) -> dict[str, Any]:
         # Arrow pickles all that a slice was cut from; a stream holds the slice alone
@@ -190,10 +195,11 @@ class StampPart:
         self.__dict__.update(state | {"rows": pa.ipc.open_stream(state["rows"]).read_all()})
 
 
+def is_set(path: Path) -> bool:
+    """Say whether a folder looks like a stamp set."""
+    return (path / "pixels.npy").is_file() and (path / "card.json").is_file()
+
+
 SOURCES.register("stamps")(
-    SourceKind(
-        "a folder with pixels.npy, catalogue.parquet and card.json",
-        lambda path: (path / "pixels.npy").is_file() and (path / "card.json").is_file(),
-        StampSource,
-    )
+    SourceKind("a folder with pixels.npy, catalogue.parquet and card.json", is_set, StampSource, turn=1)
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import threading
@@ -10,8 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
-from multiprocessing import get_context
+from dataclasses import dataclass, replace
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,33 @@ from ...errors import FrameError, InputError, OutputError
 from ...pipeline.chain import FrameResult
 from ...pipeline.prepare import prepare_reference
 from ...pipeline.settings import NightSettings, model_identity
-from ...pipeline.survey import look
+from ...pipeline.survey import Sighting, look
 from ...pipeline.work import carry_out, own
-from ...processes import end_with
+from ...pipeline.workers import worker_pool
 from ...runtimes import default_model, load_classifier
-from ..arrivals import Arrivals
+from ..arrivals import Arrival, Arrivals
 from ..batch import Batch, Failed
+from .searched import Searched
 from .stamps import StampSource
 
 __all__ = ["WatchSource"]
 
-_DONE = "done.jsonl"
+_DIED = "the process that worked on this frame died twice, most likely for lack of memory"
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of a frame; `passing`: it was not at fault, and is searched again when the program starts again."""
+
+    reason: str = ""
+    parts: Sequence[Path] = ()
+    passing: bool = False
+
+
+@dataclass(frozen=True)
+class _Receipt:
+    file: Arrival
+    reason: str = ""
 
 
 class WatchSource:
@@ -37,7 +52,8 @@ class WatchSource:
 
     A frame is searched against one reference, alone: what comes of it does not depend on when it came, nor on how
     often the program was killed meanwhile. Its candidates are called `FRAME#NUMBER`. What every sink has is noted in
-    `work`, and not done again.
+    `work`, and not done again under the same prefix, as long as the file is the same. A frame that memory, a disk or
+    a process failed goes to the sinks with that reason, but is not noted: it is searched again at the next start.
 
     Parameters
     ----------
@@ -50,9 +66,9 @@ class WatchSource:
     channels : sequence of str, optional
         Which the scorer needs.
     settings : NightSettings, optional
-        All choices of a night. Without a reference in it one is made of the first `first` frames.
+        All choices of a night. Without a reference in it one is made of the first `first` frames that can be used.
     first : int
-        Frames that are waited for to make it.
+        Usable frames that are waited for to make it.
     prefix : str
         Put before every id.
     settle_s : float
@@ -96,18 +112,18 @@ class WatchSource:
         self.channels, self._first, self._idle_s = channels, first, idle_s
         self._model = str(default_model() if classifier is None else classifier)
         self._identity = ""
-        self._settings = settings or NightSettings()
-        if channels is not None and tuple(channels) != ("difference",):
-            self._settings = replace(self._settings, triptychs=True)
+        self._settings = (settings or NightSettings()).for_channels(channels)
         self._say = say or (lambda text: None)
         self._stop = threading.Event()
         try:
             (self.work / "frames").mkdir(parents=True, exist_ok=True)
-            self._done = _noted(self.work / _DONE)
         except OSError as error:
             raise OutputError(f"cannot write to {self.work}: {error}; choose a folder you may write") from error
-        self._handed: set[str] = set()
+        self._done = Searched(self.work / "done.jsonl", prefix)
+        self._sightings: dict[Arrival, Sighting | None] = {}
+        self._tried = 0  # usable frames of which no reference could be made
         self._pool: ProcessPoolExecutor | None = None
+        self._child: int | None = None
 
     def stop(self) -> None:
         """End after the frame at hand; may be called from a signal's handler."""
@@ -118,54 +134,64 @@ class WatchSource:
         self._identity = model_identity(self._model, load_classifier(self._model).card.to_json())
         last = time.monotonic()
         while not self._stop.is_set():
-            fresh = [path for path in self._arrivals.look() if path.name not in self._done | self._handed]
+            fresh = self._arrivals.look(skip=self._done)
             reference = self._reference(fresh)
             if not fresh or reference is None:
                 if self._idle_s is not None and time.monotonic() - last > self._idle_s:
-                    if fresh:
-                        self._say(f"{len(fresh)} frames wait for a reference: {self._first} are needed, or give one")
-                    waiting = self._arrivals.waiting()
-                    if waiting:
-                        self._say(f"{len(waiting)} files are not whole yet and were left: {waiting[0]} ...")
+                    self._leave(fresh)
                     return
                 self._stop.wait(min(1.0, wait_s or 1.0))
                 continue
-            for path in fresh:
+            for file in fresh:
                 if self._stop.is_set():
                     return
-                yield from self._of_frame(path, reference, size, wait_s)
-                self._handed.add(path.name)
+                yield from self._of_frame(file, reference, size, wait_s)
+                self._done.pass_over(file)
             last = time.monotonic()
 
     def commit(self, receipt: Any) -> None:
         """Note that a frame is done, and remove what was kept of it."""
-        if receipt is None:
-            return
-        with (self.work / _DONE).open("a", encoding="utf-8") as notes:
-            notes.write(json.dumps({"frame": receipt}) + "\n")
-            notes.flush()
-            os.fsync(notes.fileno())
-        self._done.add(receipt)
-        shutil.rmtree(self.work / "frames" / receipt, ignore_errors=True)
+        if receipt is not None:
+            self._done.note(receipt.file, receipt.reason)
+            shutil.rmtree(self._scratch(receipt.file), ignore_errors=True)
 
     def close(self) -> None:
-        """End the process that works on frames."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
+        """End, and the process that works on frames with it: what it has in hand nobody waits for any more."""
+        self._stop.set()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in active_children():
+                if child.pid == self._child:
+                    child.kill()  # it passes over SIGTERM
 
-    def _of_frame(self, path: Path, reference: Path, size: int, wait_s: float) -> Iterator[Batch]:
-        chosen = replace(self._settings, reference=str(reference))
-        scratch = own(self.work / "frames" / path.name, chosen.fingerprint([path], self._identity))
-        reason, parts = self._search(path, chosen, scratch)
-        if reason:
-            failed = Failed(self.prefix + path.name, reason, where=str(path))
-            self._say(f"{path.name}: not used: {reason}")
-            yield Batch.of_failed([failed], receipt=path.name)
+    def _scratch(self, file: Arrival) -> Path:
+        # another file of that name may be searched while this one is committed
+        return self.work / "frames" / f"{file.name}-{file.written_ns}"
+
+    def _leave(self, fresh: Sequence[Arrival]) -> None:
+        if fresh:
+            self._say(f"{len(fresh)} frames wait for a reference: {self._first} usable ones are needed, or give one")
+        waiting = self._arrivals.waiting(skip=self._done)
+        if waiting:
+            self._say(f"{len(waiting)} files are not whole yet and were left: {waiting[0]} ...")
+
+    def _of_frame(self, file: Arrival, reference: Path, size: int, wait_s: float) -> Iterator[Batch]:
+        name = file.name
+        if self._done.had(name):
+            self._say(f"{name}: another file than before under this name: its candidates get the same ids and stand in "
+                      "place of the others; give an --id-prefix to keep both")  # fmt: skip
+        done = self._search(file, replace(self._settings, reference=str(reference)))
+        if done is None:
+            return  # not done: it is searched when the program starts again
+        if done.reason:
+            failed = Failed(self.prefix + name, done.reason, where=str(self.folder / name))
+            self._say(f"{name}: not used: {done.reason}" + "; it is tried again at the next start" * done.passing)
+            yield Batch.of_failed([failed], receipt=None if done.passing else _Receipt(file, done.reason))
             return
         held: Batch | None = None
         found = 0
-        for part in parts:
+        for part in done.parts:
             rows = FrameResult.load(part).catalogue
             if not len(rows):
                 continue
@@ -174,64 +200,81 @@ class WatchSource:
                     yield held
                 held = replace(batch, receipt=None)
                 found += len(batch)
-        self._say(f"{path.name}: {found} candidates")
-        yield replace(held, receipt=path.name) if held is not None else Batch.of_failed([], receipt=path.name)
+        self._say(f"{name}: {found} candidates")
+        receipt = _Receipt(file)
+        yield replace(held, receipt=receipt) if held is not None else Batch.of_failed([], receipt=receipt)
 
-    def _search(self, path: Path, chosen: NightSettings, scratch: Path) -> tuple[str, list[Path]]:
-        """Search a frame in a process of its own: one that dies costs that frame and nothing else."""
-        if self._pool is None:
-            # spawn, not fork: numerical libraries hold threads and locks that do not survive a fork
-            self._pool = ProcessPoolExecutor(
-                1, mp_context=get_context("spawn"), initializer=end_with, initargs=(os.getpid(),)
-            )
+    def _search(self, file: Arrival, chosen: NightSettings) -> _Outcome | None:
+        """Search a frame in a process of its own: one that dies costs that frame and nothing else.
+
+        It passes over what a terminal or systemd sends to all; one that was killed is tried once more, unless the
+        program itself is to end: then there is no outcome.
+        """
+        path = self.folder / file.name
         try:
-            return self._pool.submit(_search, path, chosen, self._model, scratch).result()
-        except BrokenProcessPool:
-            self._pool = None
-            return "the process that worked on this frame died, most likely for lack of memory", []
+            scratch = own(self._scratch(file), chosen.fingerprint([path], self._identity))
+        except OSError as error:
+            return _Outcome(f"cannot write to {self.work}: {error}", passing=True)
+        for _ in range(2):
+            try:
+                if self._pool is None:
+                    self._pool = worker_pool(1, deaf=True)
+                    self._child = self._pool.submit(os.getpid).result()
+                return self._pool.submit(_search, path, chosen, self._model, scratch).result()
+            except BrokenProcessPool:
+                self._pool = None
+            if self._stop.wait(0.5):  # the signal that ended the process may be on its way to this one
+                return None
+        return _Outcome(_DIED, passing=True)
 
-    def _reference(self, fresh: Sequence[Path]) -> Path | None:
-        """Return the reference: the given one, the one made before, or one made of the first frames."""
+    def _reference(self, fresh: Sequence[Arrival]) -> Path | None:
+        """Return the reference: the given one, the one made before, or one made of the first usable frames."""
         if self._settings.reference is not None:
             return Path(self._settings.reference)
         path = self.work / "reference.fits"
-        if path.is_file() or len(fresh) < self._first:
-            return path if path.is_file() else None
-        sightings = []
-        for frame in fresh[: self._first]:
-            try:
-                sightings.append(look((frame, self._settings.telescope)))
-            except FrameError:
-                continue  # its own turn comes, and with it the reason
+        if path.is_file():
+            return path
+        need = max(self._first, self._tried + 1)
+        sightings = self._usable(fresh, need)
+        if len(sightings) < need:
+            return None
         part = self.work / "making" / "reference.fits"
         shutil.rmtree(part.parent, ignore_errors=True)
-        part.parent.mkdir()
         try:
+            part.parent.mkdir()
             prepare_reference(sightings, self._settings, part)
+            os.replace(part, path)
         except FrameError as error:
-            what = f"no reference can be made of the first {self._first} frames"
-            raise InputError(f"{what} ({error}): give one") from error
-        os.replace(part, path)
+            self._tried = len(sightings)
+            self._say(f"no reference can be made of {len(sightings)} frames ({error}): waiting for more, or give one")
+            return None
+        except OSError as error:
+            raise OutputError(f"cannot write to {self.work}: {error}; make room, it goes on where it was") from error
         shutil.rmtree(part.parent, ignore_errors=True)
+        self._sightings.clear()
         self._say(f"reference made of the first {len(sightings)} frames: {path}")
         return path
 
+    def _usable(self, fresh: Sequence[Arrival], need: int) -> list[Sighting]:
+        """Look at frames until so many can be used; each is looked at once."""
+        found: list[Sighting] = []
+        for file in fresh:
+            if len(found) == need or self._stop.is_set():
+                break
+            if file not in self._sightings:
+                try:
+                    self._sightings[file] = look((self.folder / file.name, self._settings.telescope))
+                except FrameError:  # its own turn comes, and with it the reason
+                    self._sightings[file] = None
+            sighting = self._sightings[file]
+            if sighting is not None:
+                found.append(sighting)
+        return found
 
-def _search(path: Path, chosen: NightSettings, model: str, scratch: Path) -> tuple[str, list[Path]]:
-    work = carry_out([path], chosen, model, scratch, 1, lambda stage, done, of: None)
-    return work.failed.get(path.name, ""), work.parts
 
-
-def _noted(path: Path) -> set[str]:
-    """Read what is done; a line that was cut off was never acknowledged, and is ended so that the next is its own."""
-    done = set()
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    if text and not text.endswith("\n"):
-        with path.open("a", encoding="utf-8") as notes:
-            notes.write("\n")
-    for line in text.splitlines():
-        try:
-            done.add(str(json.loads(line)["frame"]))
-        except (ValueError, KeyError, TypeError):
-            continue
-    return done
+def _search(path: Path, chosen: NightSettings, model: str, scratch: Path) -> _Outcome:
+    try:
+        work = carry_out([path], chosen, model, scratch, 1, lambda stage, done, of: None)
+    except (OSError, MemoryError) as error:
+        return _Outcome(f"{type(error).__name__}: {error}", passing=True)
+    return _Outcome(work.failed.get(path.name, ""), work.parts, path.name in work.passing)

@@ -1,0 +1,101 @@
+"""Tables in files beyond what every sink must hold: text that looks like something else, a disk that is full."""
+
+from __future__ import annotations
+
+import csv
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from realbogus.classifier import Card
+from realbogus.errors import OutputError
+from realbogus.serving.batch import Batch, Failed, Scored
+from realbogus.serving.scorer import Scorer
+from realbogus.serving.sinks import open_sink
+from realbogus.serving.sinks.seen import Seen
+
+
+class Half:
+    card = Card(name="half", architecture="none", threshold=0.5)
+
+    def predict(self, pixels: Any, *, noise: Any = None, fwhm: Any = None) -> Any:
+        return np.full(len(pixels), 0.75, np.float32)
+
+
+def scored(ids: list[str], **columns: Any) -> Scored:
+    rows = Table({"id": ids, "noise": np.ones(len(ids)), "fwhm": np.full(len(ids), 3.0)} | columns)
+    return Scorer(Half())(Batch(rows, np.zeros((len(ids), 1, 2, 2), np.float32)))
+
+
+IDS = [
+    "plain",
+    "#first",
+    "a\n#second",
+    "b\r#third",
+    "#c, with\n#lines",
+    'd "q"\n# x',
+    "e\u2028#f",
+    "g\n  # h",
+    "#",
+    "i\r\nj",
+]
+NOTES = ["one", "#two", "x\n#y", "", "l1\n#, l2", "#", '"\n#"', "n", "#n#\n#", "last"]
+
+
+def _written(tmp_path: Path, name: str) -> Path:
+    sink = open_sink(str(tmp_path / name))
+    sink.write(scored(IDS[:6], note=NOTES[:6]))
+    sink.write(scored(IDS[6:], note=NOTES[6:]))
+    sink.close()
+    return tmp_path / name
+
+
+def _plain(word: str) -> str:
+    return word.replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n")
+
+
+def test_a_break_before_a_hash_is_a_part_of_its_value_in_csv(tmp_path: Path) -> None:
+    path = _written(tmp_path, "out.csv")
+    table = Table.read(path, format="ascii.csv", converters={"id": str, "note": str}, fast_reader=True)
+    assert [word.split() for word in table["id"].tolist()] == [_plain(word).split() for word in IDS]
+    with path.open(newline="", encoding="utf-8") as stream:  # and by another reader
+        rows = list(csv.DictReader(stream))
+    assert [(row["id"], row["note"]) for row in rows] == list(zip(map(_plain, IDS), map(_plain, NOTES), strict=True))
+
+
+def test_a_break_before_a_hash_costs_no_row_in_ecsv(tmp_path: Path) -> None:
+    table = Table.read(_written(tmp_path, "out.ecsv"))
+    assert len(table) == len(IDS) and len(set(table["id"])) == len(IDS)
+    for found, word in zip(table["id"].tolist(), IDS, strict=True):
+        assert found.replace("\N{SYMBOL FOR NEWLINE}", "\n").split() == _plain(word).split()
+    assert table["id"][1] == "#first" and table["note"][1] == "#two" and table["id"][9] == "i\nj"
+
+
+def test_no_room_for_the_ids_is_an_error_that_says_so(tmp_path: Path) -> None:
+    sink = open_sink(str(tmp_path / "out.csv"))
+    sink._seen._base.execute("PRAGMA max_page_count = 3")  # type: ignore[attr-defined]
+    with pytest.raises(OutputError, match=r"cannot write .*out.csv: database or disk is full"):
+        sink.write(scored([f"{number:0900}" for number in range(50)]))
+    sink.close(whole=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_went_wrong_first_is_told(tmp_path: Path) -> None:
+    seen = Seen(tmp_path / "seen")
+    with pytest.raises(sqlite3.OperationalError, match="no room"), seen.new(["a"]):
+        seen._base.execute("ROLLBACK")  # as SQLite does by itself where its disk is full
+        raise sqlite3.OperationalError("no room")
+    with seen.new(["a"]) as new:
+        assert new.tolist() == [True]
+    seen.close()
+
+
+def test_names_that_are_no_text_are_listed(tmp_path: Path) -> None:
+    sink = open_sink(str(tmp_path / "out.csv"))
+    sink.refuse([Failed("", "damaged", where="bad\udcff.avro")])
+    sink.close()
+    assert "damaged" in (tmp_path / "out.csv.failed.csv").read_text()
