@@ -37,7 +37,7 @@ class Effort:
         Of the paper's recipe (256, 1e-4). Where a hundred epochs are cut to a few, smaller batches and a higher
         rate make up for some of the steps that are missing.
     rates : mapping
-        Highest rate of networks that stay at chance with `lr`: those without batch normalisation.
+        Highest rate of networks that stay at chance with `lr`.
     schedule, warmup
         Of the paper's recipe (once an epoch along half a cosine). Where the epochs are few the rate falls at every
         step instead, or the last epoch would still train at a good part of it, and rises first.
