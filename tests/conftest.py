@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,16 +15,20 @@ from astropy.table import Table
 
 from realbogus.stamps import StampSet
 
-sys.path.insert(0, str(Path(__file__).parent / "serving"))  # importlib mode puts no test folder on the path
+# importlib mode puts no test folder on the path
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "serving"))
 
 from kafka_server import JARS, KafkaServer
 from postgres_server import PostgresServer, program
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real frames and alerts beside the checkout; tests that need it skip without it."""
-    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}: it lies beside the project's checkout, not in it")
     return folder
@@ -53,6 +58,25 @@ def require_program() -> Callable[..., str]:
         pytest.skip(f"{name} is absent: install it to run this test")
 
     return find
+
+
+@pytest.fixture(scope="session")
+def run_benchmark() -> Callable[..., str]:
+    """Run a script of `benchmarks/` as a user does, and give what it printed; the test fails where it does."""
+
+    def run(script: str, *words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "benchmarks" / script), *words],
+            env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+            capture_output=True,
+            text=True,
+            timeout=550,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import http.client
 import io
-import json
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from asgi import Answer, request
 from realbogus.classifier import Card
 from realbogus.doors import LOOPBACK, bind
 from realbogus.preprocess import Preprocess
@@ -77,55 +76,16 @@ def alerts(count: int = 2, **options: Any) -> bytes:
     return made.container(made.ZTF_SCHEMA, made_at, **options)
 
 
-@dataclass
-class Said:
-    """An answer."""
-
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def reason(self) -> str:
-        return str(self.json()["detail"])
-
-
-def say(app: Any, method: str, path: str, query: str = "", body: bytes | Sequence[bytes] = b"", **headers: str) -> Said:
-    """Send one request to an application, as a server would; a body of several parts comes in parts."""
-    return asyncio.run(said(app, method, path, query, body, **headers))
-
-
-async def said(
+def say(
     app: Any, method: str, path: str, query: str = "", body: bytes | Sequence[bytes] = b"", **headers: str
-) -> Said:
-    parts = [body] if isinstance(body, bytes) else list(body)
-    sent = {"host": "127.0.0.1:8428"} | {name.replace("_", "-"): value for name, value in headers.items()}
-    scope = {
-        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "method": method,
-        "path": path, "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",
-        "client": ("127.0.0.1", 5), "server": ("127.0.0.1", 8428),
-        "headers": [(name.encode(), value.encode("latin-1")) for name, value in sent.items() if value],
-    }  # fmt: skip
-    answer = Said()
-    messages = [
-        {"type": "http.request", "body": part, "more_body": place < len(parts) - 1} for place, part in enumerate(parts)
-    ]
+) -> Answer:
+    """Send one request to an application, and wait for the answer."""
+    return asyncio.run(request(app, method, path, query, body, port=8428, **headers))
 
-    async def receive() -> Any:
-        return messages.pop(0) if messages else {"type": "http.disconnect"}
 
-    async def send(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            answer.status = message["status"]
-            answer.headers = {name.decode(): value.decode() for name, value in message["headers"]}
-        else:
-            answer.body += message.get("body", b"")
-
-    await app(scope, receive, send)
-    return answer
+def said(app: Any, method: str, path: str, *words: Any, **headers: Any) -> Awaitable[Answer]:
+    """Send it where a loop is running already."""
+    return request(app, method, path, *words, port=8428, **headers)
 
 
 @contextmanager
@@ -144,12 +104,12 @@ def running(app: Any, limits: Limits | None = None) -> Iterator[int]:
             thread.join(PATIENCE)
 
 
-def ask(port: int, method: str, path: str, body: Any = None, **headers: str) -> Said:
+def ask(port: int, method: str, path: str, body: Any = None, **headers: str) -> Answer:
     """Send one request over the network."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
         connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
         answer = connection.getresponse()
-        return Said(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
     finally:
         connection.close()

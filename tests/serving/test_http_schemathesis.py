@@ -25,7 +25,7 @@ from realbogus.serving.http.service import Service
 from realbogus.serving.policy_file import change_policy
 
 HERE = Path(__file__).resolve().parent
-PLACES = (HERE, HERE.parents[1] / "src")
+PLACES = (HERE, HERE.parent, HERE.parents[1] / "src")
 
 
 @pytest.mark.parametrize("token", [None, TOKEN])

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -389,18 +386,9 @@ def test_settings_that_are_none_are_refused() -> None:
         KafkaSource("kafka://127.0.0.1:9/t", "g", idle_s=0)
 
 
-def test_a_stream_loses_nothing(kafka: KafkaServer, postgres: Any, shared_data: Path) -> None:
+def test_a_stream_loses_nothing(kafka: KafkaServer, postgres: Any, shared_data: Path, run_benchmark) -> None:
     """Real packets, a consumer killed, the broker restarted, the database stopped, poison."""
     alerts = shared_data / "ztf_alerts" / "packets"
-    words = [sys.executable, str(ROOT / "benchmarks" / "stream.py"), "--alerts", str(alerts), "--packets", "20"]
-    words += ["--times", "10", "--consumers", "2", "--away", "4", "--patience", "400"]
-    run = subprocess.run(
-        words,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        timeout=550,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-2000:]
-    assert "0 lost, 0 twice" in run.stdout
+    words = ["--alerts", str(alerts), "--packets", "20", "--times", "10"]
+    words += ["--consumers", "2", "--away", "4", "--patience", "400"]
+    assert "0 lost, 0 twice" in run_benchmark("stream.py", *words)

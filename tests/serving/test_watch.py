@@ -269,15 +269,5 @@ def test_a_file_that_comes_when_all_is_read_is_no_place_for_what_never_ends(tmp_
     assert "this never ends" in capsys.readouterr().err.replace("\n", " ")
 
 
-def test_kills_change_nothing() -> None:
-    words = [sys.executable, str(ROOT / "benchmarks" / "watch.py"), "--kills", "4", "--frames", "3", "--size", "256"]
-    run = subprocess.run(
-        words,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        timeout=550,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout[-2000:] + run.stderr[-2000:]
-    assert "the same: True" in run.stdout
+def test_kills_change_nothing(run_benchmark) -> None:
+    assert "the same: True" in run_benchmark("watch.py", "--kills", "4", "--frames", "3", "--size", "256")

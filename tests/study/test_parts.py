@@ -18,8 +18,9 @@ from realbogus.errors import ConfigError, InputError, RealbogusError, UnknownNam
 from realbogus.stamps import StampSet
 from realbogus.study import paper
 from realbogus.study.artefact import begin, facts_of, finish, locked
+from realbogus.study.effort import EFFORTS
 from realbogus.study.measures import fewer_missed, measure_scores
-from realbogus.study.plan import BEST_RECIPE, EFFORTS, Network, plan_study
+from realbogus.study.plan import BEST_RECIPE, Network, plan_study
 from realbogus.study.runs import plan_runs
 from realbogus.study.splits import split_path
 from realbogus.study.votes import combinations

@@ -1,10 +1,6 @@
-"""What the tests of vetting are made of: a set of stamps, a vote, an answer."""
+"""What the tests of vetting are made of: a set of stamps, a vote."""
 
 from __future__ import annotations
-
-import json
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -34,16 +30,6 @@ def make_stamps(
         }
     )
     return StampSet(pixels, rows, channels)
-
-
-@dataclass
-class Answer:
-    status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-    def json(self) -> Any:
-        return json.loads(self.body)
 
 
 def say(

@@ -13,8 +13,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # ballots.py; importlib mode puts no test folder on the path
 
-from ballots import TOKEN, Answer, make_stamps
+from ballots import TOKEN, make_stamps
 
+from asgi import Answer, request
 from realbogus.stamps import StampSet
 from realbogus.vetting.booth import Booth
 from realbogus.vetting.settings import BoothSettings
@@ -45,33 +46,12 @@ def speak() -> Callable[..., Answer]:
         method: str | None = None, raw_path: bytes | None = None, **headers: str,
     ) -> Answer:  # fmt: skip
         body = b"" if post is None else json.dumps(post).encode()
-        sent = {"host": "127.0.0.1:8427", "x-realbogus-vetter": vetter} | {
-            k.replace("_", "-"): v for k, v in headers.items()
-        }
+        sent = {"x_realbogus_vetter": vetter} | headers
         if token is not None:
-            sent["x-realbogus-token"] = token
+            sent["x_realbogus_token"] = token
         if post is not None:
-            sent = {"content-type": "application/json", "content-length": str(len(body))} | sent
+            sent = {"content_type": "application/json", "content_length": str(len(body))} | sent
         verb = method or ("GET" if post is None else "POST")
-        scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http",
-            "method": verb, "path": path, "raw_path": raw_path or path.encode(),
-            "query_string": query.encode(), "root_path": "", "client": ("127.0.0.1", 5), "server": ("127.0.0.1", 8427),
-            "headers": [(name.encode(), value.encode("latin-1")) for name, value in sent.items() if value],
-        }  # fmt: skip
-        answer, messages = Answer(), [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def receive() -> Any:
-            return messages.pop(0) if messages else {"type": "http.disconnect"}
-
-        async def send(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                answer.status = message["status"]
-                answer.headers = {name.decode(): value.decode() for name, value in message["headers"]}
-            else:
-                answer.body += message.get("body", b"")
-
-        asyncio.run(app(scope, receive, send))
-        return answer
+        return asyncio.run(request(app, verb, path, query, body, port=8427, raw_path=raw_path, **sent))
 
     return ask
