@@ -22,6 +22,12 @@ def main() -> int:
     parser.add_argument("study", type=Path, help="folder of a study that is done")
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
+    if not (options.study / "summary.json").is_file():
+        print(f"{options.study} holds no summary.json: name the folder of a study that is done", file=sys.stderr)
+        return 1
+    if options.out.exists() and any(options.out.iterdir()) and not (options.out / "summary.json").is_file():
+        print(f"{options.out} holds other things than a study's results: name a folder of their own", file=sys.stderr)
+        return 1
     summary = json.loads((options.study / "summary.json").read_text(encoding="utf-8"))
     if summary["failed"]:
         print(f"not kept: {', '.join(summary['failed'])} failed; run the study again", file=sys.stderr)

@@ -5,7 +5,7 @@ bogus, for the same number of epochs, and is asked about the test side with them
 
     python benchmarks/recipes.py STUDY [--epochs 8] [--jobs 2] [--only NAME ...] [-o OUT]
 
-STUDY is a folder of `realbogus reproduce`. What is done in OUT (default: `recipes/` beside the
+STUDY is a folder of `realbogus reproduce`. What is done in OUT (default: STUDY-recipes, beside the
 study) is not done again. The figures come last.
 """
 
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from rich.progress import Progress
 
+from realbogus import __version__
 from realbogus.config import Config, load_config, with_overrides
 from realbogus.evaluation.tables import Column, ResultTable
 from realbogus.study.artefact import facts_of
@@ -31,7 +32,8 @@ from realbogus.tables import read_parquet
 
 BEST = Path(__file__).resolve().parents[1] / "configs" / "best.toml"
 ONE = {"preprocess.channels": ["difference"]}
-PAPER_STEPS = {
+#: The paper's loss, balance and shape of schedule, without smoothing, averaging and clipping.
+PLAIN_STEPS = {
     "training.schedule": "cosine", "training.lr": 1e-3, "training.loss": "focal", "training.balance": "repeat",
     "training.label_smoothing": 0.0, "training.ema": 0.0, "training.gradient_clip": 0.0,
 }  # fmt: skip
@@ -56,7 +58,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no jitter": {"training.fwhm_jitter": 0.0, "training.noise_jitter": 0.0},
     "paper's augmentation": {"training.augment": ["flip", "rotate", "scale", "brightness"],
                              "training.augment_probability": 0.5},
-    "paper's steps": PAPER_STEPS,
+    "plain steps": PLAIN_STEPS,
     "twice as wide": {"model.options": {"widths": [32, 48, 96, 96, 192, 192], "hidden": 128}},
     "batches of 64": {"training.batch_size": 64},
 }  # fmt: skip
@@ -66,7 +68,7 @@ def job_of(name: str, config: Config, study: Path, out: Path) -> TrainJob:
     """Return the training of one variant."""
     stage = json.loads((study / "splits" / "stage.json").read_text(encoding="utf-8"))
     folder = out / name.replace(" ", "_").replace("'", "")
-    inputs = {"splits": stage["fingerprint"], "config": config.to_dict()}
+    inputs = {"splits": stage["fingerprint"], "config": config.to_dict(), "version": __version__}
     return TrainJob(name, folder, study / "data" / "stamps", split_path(study, "field"), config, False, False, inputs)
 
 
@@ -108,8 +110,9 @@ def main() -> int:
             continue
         votes, labels = votes_of(job)
         values = measure_scores(votes, labels, seed=0, name="recipes", draws=1000).values
-        base_votes = votes if base_votes is None else base_votes
-        gain = fewer_missed(base_votes, votes, labels, seed=0, draws=1000) if job.key != "best" else None
+        base_votes = votes if job.key == "best" else base_votes
+        known = job.key != "best" and base_votes is not None
+        gain = fewer_missed(base_votes, votes, labels, seed=0, draws=1000) if known else None
         facts = facts_of(job.folder, job.inputs) or {}
         seconds = facts["train_seconds"] * facts["threads"]
         cells = [values[key] for key in ("auc", "average precision", "recall at specificity", "missed")]

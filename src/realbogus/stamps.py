@@ -162,7 +162,7 @@ class StampSet:
             card = json.loads((folder / "card.json").read_text())
             pixels = np.load(folder / "pixels.npy", mmap_mode="r", allow_pickle=False)
             catalogue = read_parquet(folder / "catalogue.parquet")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise InputError(
                 f"{folder} is no readable stamp set ({error}); expected a folder with pixels.npy, "
                 "catalogue.parquet and card.json as `realbogus cut` writes it"

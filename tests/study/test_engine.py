@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from chores import square, trouble
+from chores import brief, square, trouble
 
 from realbogus.errors import ConfigError, UnknownNameError
 from realbogus.study.cluster import ray_tasks
@@ -29,8 +30,30 @@ def test_what_fails_is_one_lost_job() -> None:
     found = local(trouble, ["a", "refuse", "die", "stumble", "b"], 2, lambda *_: None)
     assert found[0] == "a" and found[4] == "b"
     assert found[1] == Failure("no such stamp")
-    assert "lack of memory" in found[2].reason
+    assert "its process ended with status 3 before its time" in found[2].reason
     assert found[3] == Failure("unforeseen KeyError: 'lost'")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_end_of_a_file_is_no_closed_pipe(processes: int) -> None:
+    assert local(trouble, ["end", "b"], processes, lambda *_: None) == [
+        Failure("unforeseen EOFError: no data left in file"), "b",
+    ]  # fmt: skip
+
+
+def test_nobody_listens() -> None:
+    def deaf(*_: int) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        local(square, [1], 1, deaf)
+
+
+def test_a_process_that_dies_between_two_jobs_loses_none() -> None:
+    def slow(number: int, done: int, of: int) -> None:
+        time.sleep(0.6)  # meanwhile it dies
+
+    assert local(brief, ["last", "a", "b", "c"], 2, slow) == ["last", "a", "b", "c"]
 
 
 def test_an_unknown_engine_lists_the_known() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from realbogus.stamps import StampSet
 from realbogus.study import paper
 from realbogus.study.artefact import begin, facts_of, finish, locked
 from realbogus.study.effort import EFFORTS
+from realbogus.study.jobs import history_of, train_and_score
 from realbogus.study.measures import fewer_missed, measure_scores
 from realbogus.study.plan import BEST_RECIPE, Network, plan_study
 from realbogus.study.runs import plan_runs
@@ -170,6 +172,29 @@ def test_nothing_hard_or_of_the_test_side_was_learned_from(whole: Path, study_st
         assert data["sha256"] == fingerprint(study_stamps, learned, weights)["sha256"]
 
 
+def test_a_card_says_how_its_stamps_were_split(whole: Path) -> None:
+    for key, by in (("bag-stamp", "stamp"), ("bag-field", "field"), ("best", "field")):
+        for path in (whole / "runs" / key).glob("*/model/card.json"):
+            split = json.loads(path.read_text())["config"]["split"]
+            assert split["by"] == by and split["allow_leakage"] == (by == "stamp")
+            break
+        else:
+            pytest.fail(f"no card under {key}")
+
+
+def test_a_damaged_checkpoint_begins_that_network_anew(whole: Path, study_stamps: StampSet, tmp_path: Path) -> None:
+    plan = replace(make_plan(best=None, hard_too=False), networks=make_plan().networks[:1])
+    plan = replace(plan, trio=plan.networks)
+    shutil.copytree(whole / "data", tmp_path / "data")
+    shutil.copytree(whole / "splits", tmp_path / "splits")
+    job = plan_runs(tmp_path, plan, "x")[f"single/{plan.networks[0].name}"]
+    checkpoint = job.folder / "model" / "checkpoint"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "state.json").write_text("{")
+    assert train_and_score(job, lambda done, of: None)["machine"]["cores"]
+    assert history_of(job.folder / "model")
+
+
 def test_the_hard_set_is_kept_with_its_scores(whole: Path) -> None:
     every = read_parquet(whole / "screen" / "scores.parquet")
     hard = read_parquet(whole / "screen" / "hard.parquet")
@@ -216,6 +241,18 @@ def test_stamps_that_a_study_cannot_use(study_stamps: StampSet, tmp_path: Path) 
         shutil.rmtree(tmp_path, ignore_errors=True)
         with pytest.raises(InputError, match=message):
             reproduce(tmp_path, plan=make_plan(), stamps=replace(study_stamps, catalogue=catalogue), jobs=1)
+    spoiled = study_stamps.select(np.arange(len(study_stamps)))
+    pixels = np.array(spoiled.pixels)
+    pixels[5, 0, 3, 3] = np.nan
+    unusable = study_stamps.catalogue.copy()
+    unusable["usable"] = np.arange(len(unusable)) != 4
+    for stamps, message in (
+        (replace(spoiled, pixels=pixels), "hold NaN"),
+        (replace(spoiled, catalogue=unusable), "1 of .* are not usable"),
+    ):
+        shutil.rmtree(tmp_path, ignore_errors=True)
+        with pytest.raises(InputError, match=message):
+            reproduce(tmp_path, plan=make_plan(), stamps=stamps, jobs=1)
     one_class = study_stamps.select(study_stamps.labels == 0)
     shutil.rmtree(tmp_path, ignore_errors=True)
     with pytest.raises(InputError, match="0 are real"):

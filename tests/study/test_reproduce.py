@@ -42,7 +42,7 @@ def test_everything_is_there(whole: Path) -> None:
     page = (whole / "report.html").read_text()
     assert page.count("<svg") == len(list((whole / "figures").glob("*.png")))
     assert "http:" not in page and "https:" not in page
-    assert summary["machine"]["cores"] == os.cpu_count()
+    assert summary["machines"][0]["cores"] == os.cpu_count()
     assert {"data", "screen", "this call"} <= set(summary["seconds"])
 
 
@@ -149,6 +149,8 @@ def test_the_verb_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "known are paper, small, smoke" in capsys.readouterr().err
     assert main(["reproduce", "-o", str(tmp_path), "--networks", "resnet9000"]) == 1
     assert "unknown architecture 'resnet9000'" in capsys.readouterr().err
+    assert main(["reproduce", "-o", str(tmp_path), "--networks", ","]) == 1
+    assert "names none" in capsys.readouterr().err
     assert main(["reproduce", "-o", str(tmp_path), "--engine", "cloud"]) == 1
     assert "unknown engine 'cloud': known are local, ray" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

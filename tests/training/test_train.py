@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from realbogus.calibration import Calibration, fit_calibration
 from realbogus.config import Config, build, with_overrides
@@ -175,6 +176,33 @@ def test_a_damaged_checkpoint_is_named(toy_stamps: StampSet, tmp_path: Path) -> 
     state.write_text(state.read_text()[:40])
     with pytest.raises(ModelError, match="is damaged"):
         train(toy_stamps, quick, rows=TRAIN, out=tmp_path)
+
+
+def test_a_checkpoint_that_lacks_a_tensor_is_named(toy_stamps: StampSet, tmp_path: Path) -> None:
+    quick = recipe(**{"training.epochs": 1})
+    train(toy_stamps, quick, rows=TRAIN, out=tmp_path)
+    path = next((tmp_path / "checkpoint").glob("*.safetensors"))
+    tensors = load_file(path)
+    for group in ("network.", "average.", "optimizer."):
+        lost = next(name for name in tensors if name.startswith(group) and not name.endswith("tracked"))
+        save_file({name: value for name, value in tensors.items() if name != lost}, path)
+        with pytest.raises(ModelError, match="does not fit the network compact"):
+            train(toy_stamps, quick, rows=TRAIN, out=tmp_path)
+
+
+def test_a_kill_between_checkpoint_and_history_loses_no_row(
+    toy_stamps: StampSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = recipe(**{"training.epochs": 1})
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("realbogus.training.train.write_history", killed)
+        train(toy_stamps, quick, rows=TRAIN, out=tmp_path)
+    train(toy_stamps, quick, rows=TRAIN, out=tmp_path)
+    assert [row["epoch"] for row in read_history(tmp_path / "history.csv")] == [1.0]
 
 
 def test_the_paper_recipe_runs(toy_stamps: StampSet) -> None:
@@ -372,6 +400,8 @@ def test_nonsense_is_refused(
         ({"preprocess.size": "64"}, ConfigError, "preprocess.size is '64', expected a whole number"),
         ({"preprocess.size": 2}, ConfigError, "too small for 2 stages"),
         ({"training.device": "cuda:77"}, ConfigError, "device 'cuda:77'"),
+        ({"training.batch_size": 1}, ConfigError, "a step needs two stamps"),
+        ({"training.rows_per_epoch": 1}, ConfigError, "a step needs two stamps"),
     ],
 )
 def test_a_bad_recipe_is_refused_before_anything_is_done(

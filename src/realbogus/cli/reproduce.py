@@ -36,6 +36,8 @@ def _arguments(parser: ArgumentParser) -> None:
 
 def _run(options: Any, console: Console, errors: Console) -> None:
     names = [name.strip() for name in options.networks.split(",") if name.strip()]
+    if options.networks and not names:
+        raise ConfigError(f"--networks {options.networks!r} names none: give architectures between commas")
     out = prepare_output(Path(options.out))
     try:
         import torch  # noqa: F401  before hours of simulation, not after

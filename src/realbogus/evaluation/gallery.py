@@ -129,8 +129,8 @@ def bands_gallery(
         raise InputError(f"{len(pixels)} stamps and scores of shape {values.shape}: hand in one score a stamp")
     bands = {
         f"kept, score < {low:g}": values < low,
-        f"reviewed by people, {low:g} to {high:g}": (values >= low) & (values <= high),
-        f"excluded as hard, > {high:g}": values > high,
+        f"reviewed, {low:g} to {high:g}": (values >= low) & (values <= high),
+        f"hard, > {high:g}": values > high,
     }
     groups, notes = {}, {}
     for name, inside in bands.items():

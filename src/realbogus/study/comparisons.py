@@ -67,10 +67,12 @@ def best_and_paper(results: Results) -> ResultTable:
         if bag is None or best is None:
             continue
         base = bag.vote(list(bag.scores))
+        whole = len(bag.scores) == len(results.plan.trio)
+        name = "bagged trio" if whole and len(bag.scores) == len(paper.TRIO) else titles(list(bag.scores))
         for hard in (True, False):
             entries = [
-                ("paper: bagged trio, raw votes", base),
-                ("paper: bagged trio, calibrated votes", bag.vote(list(bag.scores), calibrated=True)),
+                (f"paper: {name}, raw votes", base),
+                (f"paper: {name}, calibrated votes", bag.vote(list(bag.scores), calibrated=True)),
                 ("best", best.vote(list(best.scores))),
             ]
             inside = tested(bag.rows, hard=hard)

@@ -80,6 +80,7 @@ def data_stage(
     inputs: dict[str, Any] = {"scale": scale}
     if stamps is not None:
         _check(stamps)
+        _check_pixels(stamps)
         inputs["sha256"] = data_sha256(stamps)
     else:
         from ..dataset.benchmark import SCALES
@@ -135,6 +136,15 @@ def _check(stamps: StampSet) -> None:
             f"the catalogue lacks the columns {sorted(missing)}, by which the honest split keeps stamps together; "
             f"it has {stamps.catalogue.colnames}"
         )
+
+
+def _check_pixels(stamps: StampSet) -> None:
+    unusable = int((~stamps.usable).sum())
+    if unusable:
+        raise InputError(f"{unusable} of {len(stamps)} stamps are not usable: leave them out, a study scores all")
+    for start in range(0, len(stamps), _PART):
+        if not np.isfinite(stamps.pixels[start : start + _PART]).all():
+            raise InputError(f"stamps {start} to {start + _PART} hold NaN or infinite pixels: mask or leave them out")
 
 
 def _keep(stamps: StampSet, folder: Path) -> None:

@@ -22,6 +22,8 @@ from ..registry import Registry
 
 __all__ = ["ENGINES", "Engine", "Failure", "Say", "Work", "guarded", "local"]
 
+#: Seconds for a process that is dying.
+_MOMENT = 5.0
 #: `(done, of)`: how far a job has come.
 Say = Callable[[int, int], None]
 #: `(job, say) -> result`; both must be picklable.
@@ -31,7 +33,11 @@ Engine = Callable[[Work, Sequence[Any], int, Callable[[int, int, int], None]], l
 
 ENGINES: Registry[Engine] = Registry("engine")
 
-_DIED = "the process died, most likely for lack of memory; try --jobs 1"
+_UNDONE = "it was never done"
+
+
+class _UnheardError(Exception):
+    """Nobody listens to a job any more; its cause is what says so."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +54,22 @@ class Failure:
 
 
 def guarded(work: Work, job: Any, say: Say) -> Any:
-    """Do one job; what it raises becomes a `Failure`, but for an interruption."""
+    """Do one job; what it raises becomes a `Failure`, but for an interruption, and for `say` without a listener."""
+
+    def told(done: int, of: int) -> None:
+        try:
+            say(done, of)
+        except (OSError, EOFError) as error:
+            raise _UnheardError from error
+
     try:
-        return work(job, say)
+        return work(job, told)
     except RealbogusError as error:
         return Failure(str(error))
     except MemoryError:
         return Failure("not enough memory; try --jobs 1 or a machine with more memory")
-    except (BrokenPipeError, EOFError):  # nobody listens any more
-        raise
+    except _UnheardError as gone:
+        raise gone.__cause__ or gone from None
     except Exception as error:
         # One odd network must never end a study; the reason names the exception, so that it can be mended.
         return Failure(f"unforeseen {type(error).__name__}: {error}")
@@ -87,7 +100,7 @@ def local(work: Work, jobs: Sequence[Any], processes: int, report: Callable[[int
             'a new process reads the script that started it: put the call under `if __name__ == "__main__":`, '
             "or pass jobs=1"
         )
-    results: list[Any] = [Failure(_DIED)] * len(jobs)
+    results: list[Any] = [Failure(_UNDONE)] * len(jobs)
     if processes <= 1 or len(jobs) <= 1:
         for number, job in enumerate(jobs):
             results[number] = guarded(work, job, functools.partial(report, number))
@@ -115,13 +128,14 @@ def _share_out(
             while waiting and len(workers) < processes:
                 pipe, process = _hire()
                 workers[pipe] = process, waiting[0]
-                pipe.send((work, jobs[waiting.pop(0)]))
+                _hand(pipe, work, jobs[waiting.pop(0)])  # one that has died already is met below
             for pipe in cast(list[Connection], wait(list(workers))):
                 process, number = workers[pipe]
                 try:
                     done, of, result = pipe.recv()
                 except (EOFError, OSError):
                     lost.append(number)
+                    results[number] = Failure(_died(process))
                     report(number, 0, 0)
                     _dismiss(pipe, process)
                     del workers[pipe]
@@ -131,9 +145,9 @@ def _share_out(
                     continue
                 results[number] = result
                 report(number, 0, 0)
-                if waiting:  # the same process goes on: torch is loaded there already
-                    workers[pipe] = process, waiting[0]
-                    pipe.send((work, jobs[waiting.pop(0)]))
+                # the same process goes on: torch is loaded there already
+                if waiting and _hand(pipe, work, jobs[waiting[0]]):
+                    workers[pipe] = process, waiting.pop(0)
                 else:
                     _dismiss(pipe, process)
                     del workers[pipe]
@@ -151,6 +165,24 @@ def _hire() -> tuple[Connection, BaseProcess]:
     process.start()
     theirs.close()
     return ours, process
+
+
+def _hand(pipe: Connection, work: Work, job: Any) -> bool:
+    """Hand a job over; False where the process has died meanwhile."""
+    try:
+        pipe.send((work, job))
+    except OSError:
+        return False
+    return True
+
+
+def _died(process: BaseProcess) -> str:
+    process.join(_MOMENT)
+    code = process.exitcode
+    if code is None:
+        return "its process closed the pipe and lives on"
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
+    return f"its process {how} before its time (signal 9 often means too little memory: try --jobs 1)"
 
 
 def _dismiss(pipe: Connection, process: BaseProcess) -> None:

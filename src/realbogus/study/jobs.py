@@ -15,12 +15,14 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from ..config import Config
+from ..errors import ModelError
 from ..files import write_whole
 from ..scoring import score_rows
 from ..stamps import StampSet
 from ..tables import read_parquet, write_parquet
 from .artefact import begin, facts_of, finish, locked
 from .engine import Say
+from .state import machine
 
 __all__ = ["ScoreJob", "TrainJob", "history_of", "score_part", "train_and_score"]
 
@@ -32,7 +34,7 @@ class TrainJob:
     Parameters
     ----------
     key : str
-        Name in the study, as `stamp/resnet18`.
+        Name in the study, as `single/resnet18`.
     folder : Path
         Where it leaves its model, `history.csv` and `scores.parquet`.
     stamps : Path
@@ -68,6 +70,7 @@ class ScoreJob:
     stamps: Path
     start: int
     stop: int
+    device: str
     inputs: Mapping[str, Any]
 
 
@@ -79,13 +82,14 @@ def train_and_score(job: TrainJob, say: Say) -> dict[str, Any]:
     Returns
     -------
     dict
-        `epochs`, `parameters`, `threads`, `device`, `train_seconds`, `score_seconds`,
-        `train_stamps`.
+        `epochs`, `parameters`, `threads`, `device`, `machine`, `train_stamps`, `scored_stamps`,
+        `train_seconds`, `score_seconds`.
     """
     before = facts_of(job.folder, job.inputs)
     if before is not None:
         return before
     from ..training.bag import bootstrap_rows
+    from ..training.checkpoint import read_checkpoint
     from ..training.hardware import threads
     from ..training.train import Progress, train
 
@@ -109,6 +113,10 @@ def train_and_score(job: TrainJob, say: Say) -> dict[str, Any]:
             say(last[0], last[1])
 
         run = job.folder / "model"
+        try:
+            read_checkpoint(run / "checkpoint")
+        except ModelError:  # damaged, and it would be so at every call: this network begins anew
+            shutil.rmtree(run / "checkpoint")
         model = train(stamps, job.config, rows=learn, valid_rows=check, out=run, progress=step)
         started = time.perf_counter()
         asked = np.sort(row[side != "train"])
@@ -123,6 +131,7 @@ def train_and_score(job: TrainJob, say: Say) -> dict[str, Any]:
             "parameters": model.parameters,
             "threads": job.config.training.threads or threads_now(),
             "device": str(model.device),
+            "machine": machine(),
             "train_stamps": len(learn),
             "scored_stamps": len(asked),
             "train_seconds": sum(float(line["seconds"] or 0.0) for line in history),
@@ -144,7 +153,7 @@ def score_part(job: ScoreJob, say: Say) -> NDArray[np.float32]:
     begin(job.folder, job.inputs)
     stamps = StampSet.load(job.stamps)
     with threads(1):
-        model = Model.load(job.model, device=choose_device("auto"))
+        model = Model.load(job.model, device=choose_device(job.device))
         scores = score_rows(model, stamps, np.arange(job.start, job.stop), say)
     table = Table({"row": np.arange(job.start, job.stop), "score": scores})
     write_whole(path, lambda part: write_parquet(table, part))

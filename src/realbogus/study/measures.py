@@ -50,7 +50,9 @@ class Measures:
 def measure_scores(
     scores: NDArray[np.float32], labels: NDArray[np.int64], *, seed: int, name: str, draws: int, threshold: float = 0.5
 ) -> Measures:
-    """Measure scores; the draws depend on the seed and the name (of the stamps) alone: rivals get the same.
+    """Measure scores; the draws depend on the seed and the name (of the stamps) alone.
+
+    Draws are of ranks, so those of two classifiers on the same stamps are no pairs: `fewer_missed` draws pairs.
 
     Examples
     --------
@@ -80,7 +82,10 @@ def measure_scores(
 
 
 def difference(one: Measures, other: Measures, name: str) -> Measured:
-    """Return `one` less `other`, of two samples drawn apart, with its interval."""
+    """Return `one` less `other`, with its interval; of two samples drawn apart, under names of their own.
+
+    Of two classifiers on one sample it would be far too narrow: their draws go up and down together.
+    """
     value = one.values[name].value - other.values[name].value
     return Measured(value, *percentile_interval(one.draws[name] - other.draws[name]))
 

@@ -15,7 +15,7 @@ from ..files import write_text
 
 __all__ = ["write_page"]
 
-#: Where each table and figure stands; what is in no section comes last.
+#: Where each table and figure stands; tables in no section come before the last two.
 _SECTIONS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("data", "Data and screening", ("screening",), ("figure1", "figure2a", "figure2b")),
     ("networks", "Networks", ("table2", "table2_hard"), ()),

@@ -100,7 +100,8 @@ class Plan:
     draws : int
         Bootstrap draws of an interval.
     seed : int
-        Of all randomness.
+        Of splits, hand-picking, the operational sample and intervals. Networks and their bootstraps have those of
+        `recipe`, `screen` and `best`; `plan_study` gives all the same.
     """
 
     scale: str

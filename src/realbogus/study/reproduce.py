@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ from . import cluster as _cluster  # noqa: F401  registers the engine "ray"
 from .artefact import locked
 from .data import data_stage
 from .engine import ENGINES
+from .jobs import train_and_score
 from .plan import Plan, plan_study
 from .publish import publish
 from .results import gather
-from .runs import carry_out, plan_runs, runs_fingerprint
+from .runs import Outcome, carry_out, plan_runs, runs_fingerprint
 from .screening import screen_stage
 from .splits import split_stage
 from .state import agree, machine
@@ -94,10 +95,11 @@ def reproduce(
     out = Path(out)
     chosen = plan or plan_study(scale, networks=networks, epochs=epochs, seed=seed)
     run_engine = ENGINES.resolve(engine)
-    _check_names(chosen)
+    _check_plan(chosen)
     processes = default_jobs() if jobs is None else jobs
     if processes < 1:
         raise ConfigError(f"jobs {processes}: give 1 or more")
+    run_engine(train_and_score, [], processes, lambda number, done, of: None)  # one that is not there says so now
     say = progress or (lambda stage, done, of: None)
     clock: dict[str, float] = {}
     with locked(out / ".lock", wait=False, what="another study"):
@@ -126,7 +128,7 @@ def reproduce(
             "seed": chosen.seed,
             "engine": engine,
             "jobs": processes,
-            "machine": machine(),
+            "machines": _machines(outcomes),
             "data": data,
             "screen": screen,
             "splits": splits["counts"],
@@ -147,16 +149,26 @@ def default_jobs() -> int:
     return processors()
 
 
-def _check_names(plan: Plan) -> None:
+def _check_plan(plan: Plan) -> None:
     """Refuse names and options that nobody knows before the data are made, not after."""
     try:
         from ..architectures import ARCHITECTURES
+        from ..training.recipe import check_recipe
     except ImportError as error:
         raise ConfigError(f'a study needs torch ({error}): pip install "realbogus[train]"') from error
     for network in (*plan.networks, *plan.trio):
         ARCHITECTURES.resolve(network.builder)
-    for config in (plan.screen, *([plan.best] if plan.best else [])):
-        ARCHITECTURES.resolve(config.model.architecture)
+    for config in (plan.screen, plan.recipe, *([plan.best] if plan.best else [])):
+        check_recipe(config)
+
+
+def _machines(outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:
+    """Return what the networks were trained on, which need not be where the tables are made."""
+    found: list[dict[str, Any]] = []
+    for outcome in outcomes.values():
+        if outcome.facts is not None and (its := outcome.facts.get("machine", machine())) not in found:
+            found.append(its)
+    return found
 
 
 @contextmanager

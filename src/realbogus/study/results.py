@@ -67,7 +67,7 @@ class Results:
         return self.outcomes[key].reason if key in self.outcomes else "it is not part of this study"
 
     def measure(self, scores: NDArray[np.float32], rows: Table, split: str, *, hard: bool) -> Measures:
-        """Measure scores of `rows` on a split's test side; rivals are drawn the same bootstraps."""
+        """Measure scores of `rows` on a split's test side; `hard` with its hard bogus."""
         inside = tested(rows, hard=hard)
         name = f"{split}, {'with' if hard else 'without'} the hard set"
         labels = np.asarray(rows["label"])[inside]

@@ -12,13 +12,13 @@ from astropy.table import Table
 
 from .. import __version__
 from ..config import Config
-from ..config.schema import ModelConfig
+from ..config.schema import ModelConfig, SplitConfig
 from ..tables import read_parquet
 from .artefact import facts_of, fingerprint
 from .engine import Engine, Failure
 from .jobs import TrainJob, train_and_score
 from .plan import Network, Plan
-from .splits import split_path
+from .splits import SPLITS, split_path
 
 __all__ = ["Outcome", "carry_out", "outcome_scores", "plan_runs", "runs_fingerprint"]
 
@@ -76,8 +76,11 @@ def plan_runs(out: Path, plan: Plan, splits: str) -> dict[str, TrainJob]:
             result["training"].pop(where, None)  # where it runs decides nothing
         inputs = {"splits": splits, "split": split, "config": result, "bootstrap": bag, "hard": hard,
                   "version": __version__}  # fmt: skip
+        rule = SPLITS[split]
+        # for the card; what the split is stands in `inputs` already
+        told = replace(config, split=SplitConfig(rule.by, plan.fractions, allow_leakage=not rule.honest))
         job = TrainJob(
-            key, out / "runs" / group / name, out / "data" / "stamps", split_path(out, split), config, bag, hard, inputs
+            key, out / "runs" / group / name, out / "data" / "stamps", split_path(out, split), told, bag, hard, inputs
         )
         cost = config.training.epochs / _SPEED.get(config.model.architecture, 60)
         turn = 2 if hard else int(group == "single" and name not in trio)

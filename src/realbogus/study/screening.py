@@ -92,7 +92,7 @@ def screen_stage(
     started = time.perf_counter()
     picked = _pick(plan, stamps)
     model = _train(folder, plan, stamps, out, inputs, picked, progress)
-    scores = _score(folder, len(stamps), out, inputs, model, engine, jobs, progress)
+    scores = _score(folder, len(stamps), out, inputs, model, plan.screen.training.device, engine, jobs, progress)
     labels = stamps.labels
     band = _bands(scores, plan)
     rows = np.arange(len(stamps))
@@ -195,14 +195,14 @@ def _score(
     out: Path,
     inputs: dict[str, Any],
     model: Path,
+    device: str,
     engine: Engine,
     jobs: int,
     progress: Callable[[int, int], None],
 ) -> NDArray[np.float32]:
+    stamps = out / "data" / "stamps"
     work = [
-        ScoreJob(
-            folder / "parts" / f"{start:07d}", model, out / "data" / "stamps", start, min(start + _CHUNK, count), inputs
-        )
+        ScoreJob(folder / "parts" / f"{start:07d}", model, stamps, start, min(start + _CHUNK, count), device, inputs)
         for start in range(0, count, _CHUNK)
     ]
     done = [0] * len(work)

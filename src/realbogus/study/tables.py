@@ -52,7 +52,8 @@ def table_2(results: Results, *, hard: bool = False) -> ResultTable:
                *_MEASURED, *_PRINTED, Column("note")]  # fmt: skip
     caption = (
         f"Table 2: networks under the paper's recipe ({_effort(results, results.plan.networks)}), "
-        f"split per stamp, threshold 0.5, {_sizes(results, 'stamp', hard)}. 95 % bootstrap intervals."
+        f"split per stamp, threshold 0.5, {_sizes(results, 'stamp', hard)}. 95 % bootstrap intervals. Parameters as "
+        "trained." + (" The paper's rows: without its hard set." if hard else "")
     )
     return _without_empty_notes(ResultTable(columns, [*rows, *failed], caption))
 
@@ -165,9 +166,10 @@ def _effort(results: Results, networks: Sequence[Network], epochs: int = 0) -> s
     recipe = results.plan.recipe.training
     others = [f"{network.title} {network.lr:g}" for network in networks if network.lr]
     rates = f"{recipe.lr:g} ({', '.join(others)})" if others else f"{recipe.lr:g}"
+    shape = recipe.schedule.replace("_", " ") + (f" over {100 * recipe.warmup:g} %" if recipe.warmup else "")
     return (
-        f"epochs {epochs or recipe.epochs}, batches of {recipe.batch_size}, highest rate {rates}; "
-        "the paper's 100, 256 and 0.0001"
+        f"epochs {epochs or recipe.epochs}, batches of {recipe.batch_size}, highest rate {rates}, schedule {shape}; "
+        "the paper's 100, 256, 0.0001 and cosine"
     )
 
 

@@ -27,8 +27,7 @@ class Ballot:
     scores : mapping of str to ndarray of float32, shape (N,)
         By member.
     calibrations : mapping of str to Calibration
-        Fitted on the validation side without the hard set; a member whose validation scores
-        could not be calibrated is missing.
+        By member, fitted on the validation side without the hard set.
     """
 
     rows: Table

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..calibration import fit_calibration
 from ..classifier import Classifier
-from ..scoring import channel_indices
+from ..scoring import score_rows
 from ..stamps import StampSet
 
 __all__ = ["LEAST", "measure_calibration"]
@@ -19,7 +19,6 @@ __all__ = ["LEAST", "measure_calibration"]
 LEAST = 10
 
 _LOG = logging.getLogger(__name__)
-_PART = 4096
 
 
 def measure_calibration(classifier: Classifier, stamps: StampSet, rows: NDArray[np.int64]) -> dict[str, Any] | None:
@@ -60,10 +59,4 @@ def measure_calibration(classifier: Classifier, stamps: StampSet, rows: NDArray[
             "no calibration: the validation side holds %d real and %d bogus, %d of each are needed", real, bogus, LEAST
         )
         return None
-    channels = channel_indices(stamps.channels, classifier.card.channels)
-    noise, fwhm = stamps.noise, stamps.fwhm
-    scores = [
-        classifier.predict(stamps.pixels[part][:, channels], noise=noise[part], fwhm=fwhm[part])
-        for part in np.array_split(rows, -(-len(rows) // _PART))  # stamps may lie on disk
-    ]
-    return fit_calibration(np.concatenate(scores), labels, method="beta").to_dict()
+    return fit_calibration(score_rows(classifier, stamps, rows), labels, method="beta").to_dict()

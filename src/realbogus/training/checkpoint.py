@@ -107,7 +107,7 @@ def tensors_of_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put back what `tensors_of_optimizer` took."""
+    """Put back what `tensors_of_optimizer` took; a KeyError where a part of it is missing."""
     whole = optimizer.state_dict()
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     entries: dict[int, dict[str, Tensor]] = {}
@@ -121,4 +121,8 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
             else:
                 value = value.clone()  # the optimizer counts in it, and several processes share the memory of one
             entries.setdefault(int(number), {})[name] = value
+    names = {name for entry in entries.values() for name in entry}
+    short = [number for number, entry in entries.items() if entry.keys() != names]
+    if short:
+        raise KeyError(f"optimizer.{short[0]} lacks {sorted(names - entries[short[0]].keys())}")
     optimizer.load_state_dict({"state": entries, "param_groups": whole["param_groups"]})

@@ -52,6 +52,11 @@ def check_recipe(config: Config) -> Preprocess:
     for name in recipe.augment:
         AUGMENTATIONS.resolve(name)
     device_count(recipe)
+    if recipe.batch_size < 2 or (recipe.balance == "balanced" and recipe.rows_per_epoch == 1):
+        raise ConfigError(
+            f"training.batch_size {recipe.batch_size}, training.rows_per_epoch {recipe.rows_per_epoch}: a step needs "
+            "two stamps at least, one has no variance to normalise by"
+        )
     prepare = Preprocess.from_dict(config.preprocess)
     planes, name, options = len(prepare.planes), config.model.architecture, dict(config.model.options)
     with torch.random.fork_rng(devices=[]), torch.no_grad():

@@ -214,12 +214,25 @@ class Run:
         return Checkpoint(self.epoch, self.identity, self.history, tensors)
 
     def restore(self, before: Checkpoint) -> None:
-        """Go back to a checkpoint."""
-        self.network.load_state_dict(_under("network.", before.tensors))
-        if self.average is not None:
-            self.average.load_state_dict(_under("average.", before.tensors))
-        self.best = {name: value.to(self.fabric.device) for name, value in _under("best.", before.tensors).items()}
-        restore_optimizer(self.optimizer, before.tensors)
+        """Go back to a checkpoint.
+
+        Raises
+        ------
+        ModelError
+            It lacks tensors, or is of another build of the network.
+        """
+        try:
+            self.network.load_state_dict(_under("network.", before.tensors))
+            if self.average is not None:
+                self.average.load_state_dict(_under("average.", before.tensors))
+            self.best = {name: value.to(self.fabric.device) for name, value in _under("best.", before.tensors).items()}
+            restore_optimizer(self.optimizer, before.tensors)
+        except (RuntimeError, KeyError, IndexError, ValueError) as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise ModelError(
+                f"the checkpoint does not fit the network {self.card.architecture} ({reason}): it is damaged or of "
+                "another release; train with resume=False to begin anew"
+            ) from error
         self.history, self.epoch = list(before.history), before.epoch
 
     def finished(self) -> Model:

@@ -184,6 +184,8 @@ class _Job:
 def _lead(fabric: Fabric, job: _Job, folder: Path | None, progress: Callable[[Progress], None] | None) -> Model:
     run, part, check = job.start(fabric)
     epochs = run.recipe.epochs
+    if folder is not None and run.history:  # a kill may have come between the checkpoint and its row
+        write_history(folder / "history.csv", run.history)
     with curves(folder if run.recipe.tensorboard else None, run.epoch) as draw:
         while part is not None and run.epoch < epochs:
             row = run.one_epoch(part, check, progress)
