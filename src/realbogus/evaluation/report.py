@@ -259,9 +259,7 @@ def _judged(stamps: StampSet) -> tuple[NDArray[np.int64], dict[str, int]]:
     labelled = (labels == 0) | (labels == 1)
     if not labelled.any():
         raise InputError(f"none of {len(stamps)} stamps has a label: fill the column `label` (1 real, 0 bogus)")
-    usable = np.ones(len(stamps), dtype=bool)
-    if "usable" in stamps.catalogue.colnames:
-        usable = np.asarray(np.ma.filled(np.ma.array(stamps.catalogue["usable"]), False), dtype=bool)
+    usable = stamps.usable
     rows = np.flatnonzero(labelled & usable)
     if not len(rows):
         raise InputError(f"none of {int(labelled.sum())} labelled stamps is usable: see the column `usable`")

@@ -94,6 +94,11 @@ def best_and_paper(results: Results) -> ResultTable:
         + (", then with them. " if results.plan.hard_too else ". ")
         + "What each cost: the table of computing time."
     )
+    failed = [
+        f"{key}: {reason}" for key in results.outcomes if key.startswith("best") and (reason := results.reason(key))
+    ]
+    if failed:
+        caption += f" Failed: {'; '.join(failed)}."
     return ResultTable(columns, rows, caption)
 
 

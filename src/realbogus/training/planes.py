@@ -74,9 +74,7 @@ def labelled_rows(stamps: StampSet, rows: ArrayLike | None, what: str) -> NDArra
         A row does not exist, or one of the two classes is missing.
     """
     chosen = chosen_rows(rows, len(stamps), what)
-    judged = np.isin(stamps.labels, (0, 1))
-    if "usable" in stamps.catalogue.colnames:
-        judged &= np.ma.filled(np.ma.asarray(stamps.catalogue["usable"]), False).astype(bool)
+    judged = np.isin(stamps.labels, (0, 1)) & stamps.usable
     kept: NDArray[np.int64] = chosen[judged[chosen]]
     real = int((stamps.labels[kept] == 1).sum())
     bogus = len(kept) - real
