@@ -10,10 +10,12 @@ from torch import nn
 
 from ..errors import ConfigError
 
-__all__ = ["LEAST_SIZE", "check_size", "from_timm", "load_library", "with_dropout"]
+__all__ = ["LEAST_SIZE", "SMALL_START", "check_size", "from_timm", "load_library", "with_dropout"]
 
 #: The networks of the paper halve a plane five times: below this nothing is left of it, pixels.
 LEAST_SIZE = 32
+#: Standard deviation at the start of convolutions that batch normalisation follows, where a low rate must turn them.
+SMALL_START = 0.005
 
 
 def check_size(name: str, size: int) -> None:

@@ -6,13 +6,10 @@ from typing import cast
 
 from torch import nn
 
-from .parts import check_size, load_library, with_dropout
+from .parts import SMALL_START, check_size, load_library, with_dropout
 from .table import ARCHITECTURES
 
 __all__ = ["shufflenetv2_x0_5"]
-
-#: Standard deviation of the weights at the start.
-_START = 0.005
 
 
 @ARCHITECTURES.register("shufflenetv2_x0_5")
@@ -55,6 +52,6 @@ def shufflenetv2_x0_5(
     network.set_submodule("conv1.0", nn.Conv2d(in_channels, colours.out_channels, 3, 2, 1, bias=False))
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.normal_(module.weight, std=_START)
+            nn.init.normal_(module.weight, std=SMALL_START)
     stages = ("stage2", "stage3", "stage4")
     return with_dropout(network, stages=stages, classifier="fc", conv_dropout=conv_dropout, dropout=dropout)
