@@ -165,6 +165,7 @@ def _check_plan(plan: Plan) -> None:
 def _machines(outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:
     """Return what the networks were trained on, which need not be where the tables are made."""
     found: list[dict[str, Any]] = []
+    # networks trained before their facts held a machine are taken for this one's
     for outcome in outcomes.values():
         if outcome.facts is not None and (its := outcome.facts.get("machine", machine())) not in found:
             found.append(its)
