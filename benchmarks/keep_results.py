@@ -13,7 +13,7 @@ import shutil
 import sys
 from pathlib import Path
 
-KEPT = ("tables.md", "tables/*.csv", "figures/*.png")
+KEPT = ("tables.md", "tables/*.csv", "computing.csv", "figures/*.png")
 
 
 def main() -> int:

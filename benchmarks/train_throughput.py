@@ -38,10 +38,10 @@ from torchvision.transforms import InterpolationMode, v2
 
 from realbogus.architectures import build_network
 from realbogus.classifier import Card
-from realbogus.config import Config, with_overrides
+from realbogus.config import Config, TrainingConfig, with_overrides
 from realbogus.preprocess import Preprocess
 from realbogus.stamps import StampSet
-from realbogus.training.hardware import choose_device, kept_memory, make_fabric
+from realbogus.training.hardware import choose_device, kept_memory, make_fabric, settled
 from realbogus.training.part import make_part
 from realbogus.training.run import Run
 
@@ -149,7 +149,8 @@ def ours(name: str, steps: int, batch: int, device: torch.device, compiled: bool
     config = with_overrides(Config(), {"model.architecture": name, **changes})
     stamps = stamps_of(steps * batch - REALS * (config.training.repeat_reals - 1))
     prepare = Preprocess.from_dict(config.preprocess)
-    run = Run(config, 0, Card(name, name, preprocess=prepare, config=config.to_dict()), make_fabric(config.training))
+    fabric = make_fabric(settled(config.training, name))
+    run = Run(config, 0, Card(name, name, preprocess=prepare, config=config.to_dict()), fabric)
     rows, weights = np.arange(len(stamps)), np.ones(len(stamps), dtype=np.float32)
 
     started = time.perf_counter()
@@ -203,9 +204,9 @@ def gigaflops_a_stamp(name: str) -> float:
     return 3 * counter.get_total_flops() / 2 / 1e9
 
 
-def matmul_teraflops(device: torch.device) -> float:
-    """Measure the machine's own rate for products of matrices, in the precision that training has there."""
-    side, kind = (8192, torch.bfloat16) if device.type == "cuda" else (1536, torch.float32)
+def matmul_teraflops(device: torch.device, kind: torch.dtype) -> float:
+    """Measure the machine's own rate for products of matrices."""
+    side = 8192 if device.type == "cuda" else 1536
     left, right = (torch.randn(side, side, device=device).to(kind) for _ in range(2))
     best = np.inf
     for _ in range(5):
@@ -247,7 +248,10 @@ def main() -> int:
     options.repeats = options.repeats or (1 if options.quick else 3)
     options.workers = len(os.sched_getaffinity(0)) if options.workers is None else options.workers
     shown = options.steps * options.batch
-    peak = matmul_teraflops(device)
+    # that of the quickest arithmetic which any of them has
+    kinds = {settled(TrainingConfig(device=str(device)), name).precision for name in options.networks}
+    kind = "bfloat16" if "bfloat16" in kinds else "float32"
+    peak = matmul_teraflops(device, getattr(torch, kind))
     rows = []
     for name, one, other in compare(options.networks, options, device):
         rows.append((name, one.best(), other.best(), gigaflops_a_stamp(name) * shown / one.best() / 1e3 / peak))
@@ -260,7 +264,7 @@ def main() -> int:
     total, plainly = sum(row[1] for row in rows), sum(row[2] for row in rows)
     ratio, floor = plainly / total, FLOORS[device.type]
     verdict = "met" if ratio >= floor else "FLOOR MISSED"
-    print(f"\nmatmul rate of this machine: {peak:.3f} TFLOP/s")
+    print(f"\nmatmul rate of this machine in {kind}: {peak:.3f} TFLOP/s")
     print(f"all networks: plain {plainly:.2f} s, ours {total:.2f} s")
     print(f"training is {ratio:.2f} times as quick as the plain way (floor {floor}): {verdict}")
     return 0 if ratio >= floor else 1

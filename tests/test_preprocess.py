@@ -44,9 +44,23 @@ def test_turning_swaps_science_and_reference():
     science, reference = star(3.0, amplitude=1.0), star(3.0, amplitude=20.0)
     stamp = np.concatenate([science - reference, science, reference], axis=1)
     out = prepare(stamp, noise=1.0, fwhm=3.0)[0]
-    np.testing.assert_allclose(out[0], np.arcsinh(reference - science)[0, 0], rtol=1e-6)
-    np.testing.assert_allclose(out[1], np.arcsinh(reference)[0, 0], rtol=1e-6)
-    np.testing.assert_allclose(out[2], np.arcsinh(science)[0, 0], rtol=1e-6)
+    np.testing.assert_allclose(out[0], np.arcsinh(reference - science)[0, 0], rtol=1e-6, atol=2e-7)
+    np.testing.assert_allclose(out[1], np.arcsinh(reference)[0, 0], rtol=1e-6, atol=2e-7)
+    np.testing.assert_allclose(out[2], np.arcsinh(science)[0, 0], rtol=1e-6, atol=2e-7)
+
+
+def test_the_stretch_is_arcsinh_for_all_sizes_and_signs():
+    prepare = Preprocess(planes=("native:difference",), size=64, orient=False)
+    rng = np.random.default_rng(5)
+    stamps = (10 ** rng.uniform(-12, 38.4, (7, 1, 64, 64)) * rng.choice([-1, 1], (7, 1, 64, 64))).astype(np.float32)
+    stamps[0, 0, 0, :4] = 0.0, np.finfo(np.float32).max, np.finfo(np.float32).min, np.finfo(np.float32).tiny
+    with np.errstate(all="raise", under="ignore"):
+        out = prepare(stamps, noise=1.0)
+    np.testing.assert_allclose(out, np.arcsinh(stamps.astype(np.float64)), rtol=3e-7, atol=2e-7)
+    one = prepare(stamps[:1, :, :, :], noise=1.0)
+    np.testing.assert_array_equal(one, out[:1])
+    calm = np.where(np.abs(stamps) > 1e18, np.float32(1.0), stamps)
+    np.testing.assert_array_equal(prepare(calm, noise=1.0)[calm == stamps], out[calm == stamps])
 
 
 def test_the_wide_view_is_a_plain_average():

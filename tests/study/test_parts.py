@@ -141,7 +141,7 @@ def test_splits(whole: Path, study_stamps: StampSet) -> None:
         else:
             for rows in (hard, ~hard):
                 shares = [(side[rows] == one).mean() for one in ("train", "valid", "test")]
-                np.testing.assert_allclose(shares, [0.7, 0.1, 0.2], atol=0.06)
+                np.testing.assert_allclose(shares, [0.7, 0.1, 0.2], atol=0.05 + 1 / rows.sum())  # some twenty are hard
 
 
 def test_nothing_hard_or_of_the_test_side_was_learned_from(whole: Path, study_stamps: StampSet) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from realbogus.config import TrainingConfig
-from realbogus.training.hardware import Place, make_fabric, own_randomness, seed_torch
+from realbogus.training.hardware import Place, make_fabric, own_randomness, seed_torch, settled
 
 SLURM = {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "train", "SLURM_JOB_ID": "12", "SLURM_PROCID": "3",
          "SLURM_LOCALID": "3", "SLURM_NODEID": "0", "SLURM_NODELIST": "node[1-2]",
@@ -26,6 +26,27 @@ def test_the_environment_gives_no_orders(variables: dict[str, str], monkeypatch:
     second = make_fabric(recipe, Place(1, 2, 12345))
     assert (second.world_size, second.global_rank) == (2, 1)
     assert isinstance(second._connector.cluster_environment, Place)
+
+
+@pytest.mark.parametrize(
+    ("amx", "network", "asked", "expected"),
+    [
+        (True, "resnet18", "auto", "bfloat16"),
+        (True, "densenet121", "auto", "bfloat16"),
+        (True, "efficientnet_b0", "auto", "float32"),  # measured: slower in bfloat16
+        (True, "compact", "auto", "float32"),
+        (True, "resnet18", "float32", "float32"),
+        (False, "resnet18", "auto", "float32"),
+        (False, "resnet18", "bfloat16", "bfloat16"),
+    ],
+)
+def test_precision_of_a_cpu(
+    amx: bool, network: str, asked: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    recipe = settled(TrainingConfig(device="cpu", precision=asked), network)  # type: ignore[arg-type]
+    assert recipe.precision == expected
+    assert make_fabric(recipe)._precision.precision == ("bf16-mixed" if expected == "bfloat16" else "32-true")
 
 
 def test_randomness_inside_is_its_own() -> None:

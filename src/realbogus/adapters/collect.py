@@ -203,7 +203,7 @@ def _in_order(parts: Sequence[list[Unit]], jobs: int, settings: Settings) -> Ite
                 pool = _pool(jobs)
                 waiting = deque((later, pool.submit(work, later, settings)) for later, _ in waiting)
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)  # waits: Python 3.11 may stumble over a pool that ends as it ends itself
 
 
 def _one_by_one(part: list[Unit], settings: Settings) -> Iterator[Work]:

@@ -14,7 +14,7 @@ from ..stamps import StampSet
 from .figures import FIGURES, study_figures
 from .page import write_page
 from .results import Results
-from .tables import study_tables
+from .tables import computing, study_tables
 
 __all__ = ["publish"]
 
@@ -27,9 +27,9 @@ def publish(
     *,
     progress: Callable[[int, int], None],
 ) -> Path:
-    """Write `tables/`, `tables.md`, `figures/`, `report.html` and last `summary.json`.
+    """Write `tables/`, `tables.md`, `figures/`, `computing.*`, `report.html` and last `summary.json`.
 
-    They follow from the scores alone and are made anew every time.
+    Tables and figures follow from the scores alone; all is made anew every time.
 
     Parameters
     ----------
@@ -56,6 +56,8 @@ def publish(
         table.save(out / "tables" / name)
     text = "\n".join(f"## {name}\n\n{table.to_markdown()}" for name, table in tables.items())
     write_text(out / "tables.md", text)
+    spent = computing(results)
+    spent.save(out / "computing")
     progress(1, steps)
     drawn: list[tuple[str, str, str]] = []
     for number, (name, axes, caption) in enumerate(study_figures(results, stamps), start=1):
@@ -76,7 +78,7 @@ def publish(
             }
         }
     )
-    report = write_page(out / "report.html", tables=tables, figures=drawn, summary=summary)
+    report = write_page(out / "report.html", tables=tables | {"computing": spent}, figures=drawn, summary=summary)
     written = json.dumps(summary, indent=1, allow_nan=False) + "\n"
     write_text(out / "summary.json", written)
     progress(steps, steps)

@@ -28,7 +28,7 @@ from ..stamps import StampSet
 from .calibrate import measure_calibration
 from .checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from .curves import curves
-from .hardware import choose_device, device_count, kept_memory, own_randomness, threads
+from .hardware import choose_device, device_count, kept_memory, own_randomness, settled, threads
 from .history import write_history
 from .part import Part, make_part
 from .planes import fingerprint, labelled_rows
@@ -153,7 +153,7 @@ def train(
         if part is not None and check_rows is not None:
             check = make_part(stamps, check_rows, every, preprocess, recipe, None, files and files / "valid.npy", soft)
         job = _Job(config, seed, card, before, part, check)
-        with several(recipe, count, _follow, job) as fabric:
+        with several(settled(recipe, config.model.architecture), count, _follow, job) as fabric:
             model = _lead(fabric, job, folder, progress)
         if check_rows is not None:
             model = model.with_card(replace(model.card, calibration=measure_calibration(model, stamps, check_rows)))

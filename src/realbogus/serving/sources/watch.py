@@ -160,10 +160,10 @@ class WatchSource:
         self._stop.set()
         pool, self._pool = self._pool, None
         if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
             for child in active_children():
                 if child.pid == self._child:
                     child.kill()  # it passes over SIGTERM
+            pool.shutdown(cancel_futures=True)  # waits: Python 3.11 may stumble over a pool that ends as it ends itself
 
     def _scratch(self, file: Arrival) -> Path:
         # another file of that name may be searched while this one is committed
