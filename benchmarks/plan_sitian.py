@@ -1,6 +1,6 @@
 """Plan a night of so many candidates: workers, cores, disks, brokers, cost, from figures that you can replace.
 
-    python benchmarks/plan_sitian.py [--alerts 1e8] [--hours 8] [--network 2105] [...]
+    python benchmarks/plan_sitian.py [--alerts 1e8] [--hours 8] [--network 2066] [...]
 
 Does arithmetic alone; every figure is an argument, and its default says in docs/scale.md where it comes from. Measure
 your own: `benchmarks/stream_memory.py` (reading, preparing, network, writing), `benchmarks/adapt.py` (packets),
@@ -20,13 +20,13 @@ FIGURES = {
     "hours": (8.0, "in which they must be done"),
     "peak": (1.5, "busiest minutes to the mean of the night"),
     "use": (0.7, "share of a core that is planned with; the rest is for restarts and what else the machine does"),
-    "read": (22.0, "us a candidate and core: stamps from a disk"),
-    "unpack": (3000.0, "us: a packet of three gzipped FITS images to a row and a stamp"),
-    "prepare": (202.0, "us: preprocessing"),
-    "network": (2105.0, "us: the network"),
-    "driver": (41.0, "us: the driver of the engine ray, for a row"),
-    "sink": (30.0, "us: a row into a database, in the process that writes"),
-    "stream": (61.0, "candidates/s of one consumer of a topic: fetched, unpacked, scored, written, committed"),
+    "read": (19.0, "us a candidate and core: stamps from a disk"),
+    "unpack": (3100.0, "us: a packet of three gzipped FITS images to a row and a stamp"),
+    "prepare": (73.0, "us: preprocessing"),
+    "network": (2066.0, "us: the network"),
+    "driver": (15.0, "us: the driver of the engine ray, for a row"),
+    "sink": (27.0, "us: a row into a database, in the process that writes"),
+    "stream": (169.0, "candidates/s of one consumer of a topic: fetched, unpacked, scored, written, committed"),
     "database": (13_700.0, "rows/s that one PostgreSQL takes"),
     "cores": (64.0, "of a machine"),
     "stamp": (49_152.0, "bytes of a candidate's stamps: three channels of 64 x 64 in float32"),
@@ -48,9 +48,9 @@ def plan(**given: float) -> dict[str, float]:
 
     Examples
     --------
-    >>> night = plan(alerts=1e8, hours=8, network=2105)
+    >>> night = plan(alerts=1e8, hours=8, network=2066)
     >>> round(night["mean"]), night["workers"]
-    (3472, 18)
+    (3472, 17)
     >>> plan(stream=1000)["consumers"]  # 5,208 a second of 700 each
     8
     """
