@@ -6,8 +6,9 @@ A stamp set (a made-up one of 4,096 stamps in three channels by default) is repe
 stamp, until there are `--small`, then `--large`, then `--small` of them again, each time in a process of its own that
 scores them with the one loop and writes them to the sink. Peak memory and time per stamp of the two lengths may differ
 by 10 %; more, and the status is 1. The small one counts with the mean of its two times: a machine that slows down in
-these minutes (a processor does when it gets warm) is no fault of the length. `--floor N` asks for N stamps/s from stamps on disk to the sink as well. `--model quick` scores with
-arithmetic alone: what is left is reading, the loop and the sink.
+these minutes (a processor does when it gets warm) is no fault of the length. `--floor N` asks for N stamps/s from
+stamps on disk to the sink as well. `--model quick` scores with arithmetic alone: what is left is reading, the loop and
+the sink.
 
 Then each part by itself, on one thread: reading, preparing (the card's preprocessing), the network, writing. The
 figures come last.
