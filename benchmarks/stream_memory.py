@@ -186,7 +186,7 @@ def main() -> int:
         (Path(scratch) / "parts").mkdir()
         each = parts(folder, options.model, TARGETS[options.sink].format(Path(scratch) / "parts"), options.batch)
     each_s = [run["seconds"] / count for run, count in zip(runs, lengths, strict=True)]
-    memory = runs[1]["mib"] / max(runs[0]["mib"], runs[2]["mib"]) - 1
+    memory = runs[1]["mib"] / runs[0]["mib"] - 1
     time_ = each_s[1] / ((each_s[0] + each_s[2]) / 2) - 1
     print(f"\nmodel {options.model}, sink {options.sink}, batches of {options.batch}")
     print("| stamps | peak MiB | stamps/s |\n| ---: | ---: | ---: |")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from realbogus.config import TrainingConfig
+from realbogus.config import Config, TrainingConfig, with_overrides
+from realbogus.stamps import StampSet
 from realbogus.training.hardware import Place, make_fabric, own_randomness, seed_torch, settled
+from realbogus.training.train import train
 
 SLURM = {"SLURM_NTASKS": "4", "SLURM_JOB_NAME": "train", "SLURM_JOB_ID": "12", "SLURM_PROCID": "3",
          "SLURM_LOCALID": "3", "SLURM_NODEID": "0", "SLURM_NODELIST": "node[1-2]",
@@ -47,6 +49,22 @@ def test_precision_of_a_cpu(
     recipe = settled(TrainingConfig(device="cpu", precision=asked), network)  # type: ignore[arg-type]
     assert recipe.precision == expected
     assert make_fabric(recipe)._precision.precision == ("bf16-mixed" if expected == "bfloat16" else "32-true")
+
+
+def test_training_takes_the_precision_of_its_network(toy_stamps: StampSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+
+    def several(recipe: TrainingConfig, *_: object) -> None:
+        taken.append(recipe.precision)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    monkeypatch.setattr("realbogus.training.train.several", several)
+    for network in ("resnet18", "efficientnet_b0"):
+        config = with_overrides(Config(), {"model.architecture": network, "training.device": "cpu"})
+        with pytest.raises(KeyboardInterrupt):
+            train(toy_stamps, config)
+    assert taken == ["bfloat16", "float32"]
 
 
 def test_randomness_inside_is_its_own() -> None:

@@ -198,12 +198,14 @@ def _in_order(parts: Sequence[list[Unit]], jobs: int, settings: Settings) -> Ite
             try:
                 yield future.result()
             except BrokenProcessPool:
-                pool.shutdown(wait=False, cancel_futures=True)
+                pool.shutdown(cancel_futures=True)
                 yield from _one_by_one(part, settings)
                 pool = _pool(jobs)
                 waiting = deque((later, pool.submit(work, later, settings)) for later, _ in waiting)
     finally:
-        pool.shutdown(cancel_futures=True)  # waits: Python 3.11 may stumble over a pool that ends as it ends itself
+        pool.shutdown(
+            cancel_futures=True
+        )  # waits: Python 3.11 may raise at its own end where a pool ends at the same moment
 
 
 def _one_by_one(part: list[Unit], settings: Settings) -> Iterator[Work]:

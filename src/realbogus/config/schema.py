@@ -111,7 +111,7 @@ class TrainingConfig:
         Shape `a` of the Beta(a, a) share by which stamps and labels of a batch are mixed
         (Zhang et al. 2018); 0 mixes nothing.
     precision : {"auto", "float32", "bfloat16"}
-        Arithmetic of the network; `auto` is bfloat16 where the hardware is quicker so.
+        Arithmetic of the network; `auto` is bfloat16 where hardware and network are known to be quicker so.
     compile : bool
         Whether torch.compile makes the network quicker first: a minute that a long run earns back.
     device : str

@@ -21,7 +21,7 @@ class Effort:
     screen_epochs : int
         Of the screening network, which has few stamps to learn from and a quick schedule.
     best_epochs : int
-        Of the better recipe. Its computing time stands beside the trio's in the table of computing time.
+        Of the better recipe. Its computing time stands beside the trio's in `computing.csv`.
     batch_size, lr
         Of the paper's recipe (256, 1e-4). Where a hundred epochs are cut to a few, smaller batches and a higher
         rate make up for some of the steps that are missing.

@@ -103,7 +103,7 @@ def screening(results: Results) -> ResultTable:
 
 
 def computing(results: Results) -> ResultTable:
-    """Seconds of training and scoring: not among the tables, which another run gives once more."""
+    """Seconds of training and scoring: not among `TABLES`, as they differ from run to run."""
     rows: list[list[Cell]] = []
     for key, outcome in results.outcomes.items():
         facts = outcome.facts

@@ -33,8 +33,8 @@ __all__ = [
 #: How long one process of a run waits for another: more than any of them is ever busy alone.
 PATIENCE = timedelta(minutes=10)
 
-#: Names of networks that train quicker in bfloat16 on a CPU with AMX begin so.
-_QUICK_WITH_AMX = ("resnet", "densenet")
+#: Networks that train quicker in bfloat16 on a CPU with AMX, as far as they were tried (docs/model.md).
+_QUICK_WITH_AMX = ("resnet18", "densenet121")
 
 # Of glibc's malloc.h: the option, its value for a run, and its default.
 _MALLOPT = {
@@ -151,11 +151,11 @@ def device_count(recipe: TrainingConfig) -> int:
     return count
 
 
-def settled(recipe: TrainingConfig, architecture: str = "") -> TrainingConfig:
+def settled(recipe: TrainingConfig, architecture: str) -> TrainingConfig:
     """Return the recipe with its precision named where it is `auto`: bfloat16 where training is quicker so.
 
-    That is on a GPU that has it, and on a CPU with AMX for the networks of which it was measured: ResNets and
-    DenseNets. EfficientNets were slower; without instructions of their own bfloat16 numbers are slower for all.
+    That is on a GPU that has it, and on a CPU with AMX for ResNet-18 and DenseNet-121. Without instructions of their
+    own bfloat16 numbers are slower.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ def settled(recipe: TrainingConfig, architecture: str = "") -> TrainingConfig:
     if choose_device(recipe.device).type == "cuda":
         quick = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        quick = architecture.startswith(_QUICK_WITH_AMX) and torch.cpu._is_amx_tile_supported()
+        quick = architecture in _QUICK_WITH_AMX and torch.cpu._is_amx_tile_supported()
     return replace(recipe, precision="bfloat16" if quick else "float32")
 
 
@@ -184,7 +184,7 @@ def make_fabric(recipe: TrainingConfig, place: Place | None = None) -> Fabric:
     Parameters
     ----------
     recipe : TrainingConfig
-        `device` and `precision`; see `settled`.
+        `device` and `precision`, as `settled` names it; what is not named is float32.
     place : Place, optional
         Where this process stands among several; it is alone where absent.
     """
@@ -197,7 +197,7 @@ def make_fabric(recipe: TrainingConfig, place: Place | None = None) -> Fabric:
         accelerator=device.type,
         devices=alone if place is None else place.world_size(),
         strategy=strategy,
-        precision="bf16-mixed" if settled(recipe).precision == "bfloat16" else "32-true",
+        precision="bf16-mixed" if recipe.precision == "bfloat16" else "32-true",
         plugins=[Place()] if place is None else None,
     )
 

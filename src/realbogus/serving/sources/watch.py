@@ -163,7 +163,7 @@ class WatchSource:
             for child in active_children():
                 if child.pid == self._child:
                     child.kill()  # it passes over SIGTERM
-            pool.shutdown(cancel_futures=True)  # waits: Python 3.11 may stumble over a pool that ends as it ends itself
+            pool.shutdown(cancel_futures=True)  # waits, as `adapters.collect` does
 
     def _scratch(self, file: Arrival) -> Path:
         # another file of that name may be searched while this one is committed
@@ -222,7 +222,9 @@ class WatchSource:
                     self._child = self._pool.submit(os.getpid).result()
                 return self._pool.submit(_search, path, chosen, self._model, scratch).result()
             except BrokenProcessPool:
-                self._pool = None
+                pool, self._pool, self._child = self._pool, None, None
+                if pool is not None:  # else `close` has it
+                    pool.shutdown(cancel_futures=True)
             if self._stop.wait(0.5):  # the signal that ended the process may be on its way to this one
                 return None
         return _Outcome(_DIED, passing=True)
