@@ -12,6 +12,7 @@ import sys
 import time
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +214,19 @@ def test_closing_ends_what_passes_over_signals(tmp_path: Path) -> None:
     source.close()
     with pytest.raises(BrokenProcessPool):
         working.result(20)
+
+
+def test_signals_do_not_end_a_process_that_starts() -> None:
+    known = set(active_children())
+    with worker_pool(1, deaf=True) as pool:
+        first = pool.submit(os.getpid)
+        (child,) = set(active_children()) - known
+        while not first.done():
+            os.kill(child.pid or 0, signal.SIGINT)
+            os.kill(child.pid or 0, signal.SIGTERM)
+            time.sleep(0.02)
+        assert first.result() == child.pid
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
 
 
 def test_the_chain_tells_the_frame_from_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import current_process, get_context
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..errors import FrameError, InputError
 from ..processes import end_with
@@ -117,15 +117,28 @@ def worker_pool(processes: int, *, deaf: bool = False) -> ProcessPoolExecutor:
         in hand is finished, and this process ends them. For one process alone: a pool ends its others by SIGTERM.
     """
     # spawn, not fork: numerical libraries hold threads and locks that do not survive a fork
-    return ProcessPoolExecutor(
-        processes, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(), deaf)
-    )
+    kind = _DeafPool if deaf else ProcessPoolExecutor
+    return kind(processes, mp_context=get_context("spawn"), initializer=_begin, initargs=(os.getpid(), deaf))
+
+
+_PASSED_OVER = (signal.SIGINT, signal.SIGTERM)
+
+
+class _DeafPool(ProcessPoolExecutor):
+    """Its processes begin with the signals held back: the first second of a Python would end by them."""
+
+    def submit(self, *work: Any, **words: Any) -> Future[Any]:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_OVER)
+        try:
+            return super().submit(*work, **words)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(parent: int, deaf: bool) -> None:
     if deaf:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for number in _PASSED_OVER:
+            signal.signal(number, signal.SIG_IGN)
     end_with(parent)
 
 
