@@ -42,9 +42,9 @@ from realbogus.runtimes.need import needs, ratios
 from realbogus.runtimes.openvino import cpu_has_bf16
 from realbogus.runtimes.tolerance import Tolerance
 from realbogus.stamps import StampSet
+from realbogus.study.paper import TRIO
 from realbogus.training.distil import student_config
 
-TRIO = ("resnet18", "efficientnet_b0", "densenet121")
 RATE, TIMES, START = 900.0, 8.0, 3.0
 STUDENT_RATE = 4500.0
 #: Random networks say the same of all stamps, and an order of equals is chance.

@@ -28,11 +28,11 @@ from realbogus.runtimes import load_classifier
 from realbogus.scoring import score_rows
 from realbogus.stamps import StampSet
 from realbogus.study.measures import measure_scores
+from realbogus.study.paper import TRIO
 from realbogus.study.splits import split_path
 from realbogus.tables import read_parquet
 from realbogus.training.distil import distil, student_config
 
-TRIO = ("resnet18", "efficientnet_b0", "densenet121")
 LOSS = 0.001
 
 

@@ -42,11 +42,11 @@ from realbogus.classifier import Card
 from realbogus.config import Config, TrainingConfig, with_overrides
 from realbogus.preprocess import Preprocess
 from realbogus.stamps import StampSet
+from realbogus.study.paper import TRIO
 from realbogus.training.hardware import choose_device, kept_memory, make_fabric, settled
 from realbogus.training.part import make_part
 from realbogus.training.run import Run
 
-TRIO = ("resnet18", "efficientnet_b0", "densenet121")
 FLOORS = {"cpu": 1.5, "cuda": 5.0}
 SIZE = 64
 REALS = 12

@@ -221,9 +221,10 @@ def test_signals_do_not_end_a_process_that_starts() -> None:
     with worker_pool(1, deaf=True) as pool:
         first = pool.submit(os.getpid)
         (child,) = set(active_children()) - known
+        assert child.pid is not None
         while not first.done():
-            os.kill(child.pid or 0, signal.SIGINT)
-            os.kill(child.pid or 0, signal.SIGTERM)
+            os.kill(child.pid, signal.SIGINT)
+            os.kill(child.pid, signal.SIGTERM)
             time.sleep(0.02)
         assert first.result() == child.pid
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()

@@ -203,9 +203,8 @@ def _in_order(parts: Sequence[list[Unit]], jobs: int, settings: Settings) -> Ite
                 pool = _pool(jobs)
                 waiting = deque((later, pool.submit(work, later, settings)) for later, _ in waiting)
     finally:
-        pool.shutdown(
-            cancel_futures=True
-        )  # waits: Python 3.11 may raise at its own end where a pool ends at the same moment
+        # waits: Python 3.11 may raise at its own end where a pool ends at the same moment
+        pool.shutdown(cancel_futures=True)
 
 
 def _one_by_one(part: list[Unit], settings: Settings) -> Iterator[Work]:
