@@ -219,6 +219,8 @@ def test_the_paper_recipe_runs(toy_stamps: StampSet) -> None:
     model = train(toy_stamps, config, rows=TRAIN[:40], valid_rows=VALID[:20])
     assert model.card.preprocess.size == 64
     assert model.card.metrics["training"]["epoch"] == 2
+    assert config.training.precision == "auto" == model.card.config["training"]["precision"]
+    assert model.card.metrics["training"]["precision"] in ("float32", "bfloat16")  # what it became here
 
 
 def test_a_generator_decides_the_seed(toy_stamps: StampSet) -> None:

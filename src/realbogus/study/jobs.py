@@ -82,8 +82,8 @@ def train_and_score(job: TrainJob, say: Say) -> dict[str, Any]:
     Returns
     -------
     dict
-        `epochs`, `parameters`, `threads`, `device`, `machine`, `train_stamps`, `scored_stamps`,
-        `train_seconds`, `score_seconds`.
+        `epochs`, `parameters`, `threads`, `device`, `precision`, `machine`, `train_stamps`,
+        `scored_stamps`, `train_seconds`, `score_seconds`.
     """
     before = facts_of(job.folder, job.inputs)
     if before is not None:
@@ -131,6 +131,7 @@ def train_and_score(job: TrainJob, say: Say) -> dict[str, Any]:
             "parameters": model.parameters,
             "threads": job.config.training.threads or threads_now(),
             "device": str(model.device),
+            "precision": model.card.metrics["training"].get("precision"),
             "machine": machine(),
             "train_stamps": len(learn),
             "scored_stamps": len(asked),

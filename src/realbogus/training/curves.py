@@ -41,7 +41,7 @@ def curves(folder: Path | None, epoch: int = 0) -> Iterator[Callable[[Mapping[st
                 where = None
         if writer is not None:
             for name, value in row.items():
-                if name not in ("epoch", "seconds"):
+                if name not in ("epoch", "seconds", "precision"):
                     part, _, what = name.rpartition("_")
                     writer.add_scalar(f"{what}/{part}" if part else what, value, row["epoch"])
             writer.flush()

@@ -19,7 +19,7 @@ COLUMNS = (
 
 
 def write_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write all rows; what was not measured is left empty.
+    """Write all rows; what was not measured is left empty, and what is no column (the precision) left out.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def write_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
     def write(part: Path) -> None:
         with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="")
+            writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows)
 

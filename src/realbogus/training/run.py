@@ -70,7 +70,7 @@ class Run:
     Parameters
     ----------
     config : Config
-        The recipe.
+        The recipe; its precision is named, as `settled` does it.
     seed : int
         Of all its randomness.
     card : Card
@@ -147,6 +147,8 @@ class Run:
             best = min((past["valid_loss"] for past in self.history), default=math.inf)
             if self.recipe.keep == "best" and row["valid_loss"] < best:
                 self.best = {name: value.detach().clone() for name, value in self._kept().state_dict().items()}
+        # of this epoch: a run may go on at a machine where `auto` means another
+        row["precision"] = self.recipe.precision
         row["seconds"] = round(time.perf_counter() - started, 3)
         self.history.append(row)
         return row

@@ -152,8 +152,9 @@ def train(
             count = 1  # nothing is left to train
         if part is not None and check_rows is not None:
             check = make_part(stamps, check_rows, every, preprocess, recipe, None, files and files / "valid.npy", soft)
-        job = _Job(config, seed, card, before, part, check)
-        with several(settled(recipe, config.model.architecture), count, _follow, job) as fabric:
+        here = settled(recipe, config.model.architecture)
+        job = _Job(replace(config, training=here), seed, card, before, part, check)
+        with several(here, count, _follow, job) as fabric:
             model = _lead(fabric, job, folder, progress)
         if check_rows is not None:
             model = model.with_card(replace(model.card, calibration=measure_calibration(model, stamps, check_rows)))
