@@ -90,6 +90,22 @@ def test_a_large_request_takes_its_turns():
     assert model.batches == [4] * 10 + [3]  # and no batch went half empty for it
 
 
+def test_while_small_ones_wait_large_ones_have_an_eighth():
+    model = Bright()
+    gate = Gate(Scorer(model))
+    with Engine(gate, model.card.channels, Limits(batch=16)) as engine:
+        large = [engine.submit(posted(*[30.0] * 40))]
+        assert gate.busy.wait(PATIENCE)
+        large.append(engine.submit(posted(*[40.0] * 17)))
+        small = [engine.submit(posted(*[60.0] * count)) for count in (1, 1, 3)]
+        gate.open.set()
+        for future, peak, count in zip((*large, *small), (30, 40, 60, 60, 60), (40, 17, 1, 1, 3), strict=True):
+            got = [result["score"] for result in future.result(PATIENCE)]
+            assert got == pytest.approx([stamp(peak).max() / 100] * count)
+    assert model.batches == [16, 5 + 2, 16, 16, 7]
+    assert engine.waiting == 0
+
+
 def test_too_many_are_refused_and_a_queue_that_is_empty_takes_the_largest():
     model = Bright()
     gate = Gate(Scorer(model))

@@ -48,7 +48,8 @@ _Part = tuple[_Job, slice]
 class Engine:
     """Takes stamps from any thread and scores them in its own.
 
-    A large request takes its turns with the others: of one batch each that waits has an equal share.
+    Of a batch each request that waits has an equal share; requests of more than a batch have an eighth of it
+    together, and no more as long as smaller ones wait: who brings thousands does not hold up who brings one.
 
     Parameters
     ----------
@@ -148,29 +149,18 @@ class Engine:
                 self._work(parts)
 
     def _take(self) -> list[_Part]:
-        """Take a batch: an equal share of each request, then what room is left by their order.
-
-        A request that nobody waits for any more is dropped.
-        """
+        """Take a batch; a request that nobody waits for any more is dropped."""
         for job in [job for job in self._jobs if job.future.done()]:
             self._jobs.remove(job)
             self._rows -= job.left
-        taken: dict[int, int] = {}
-        room = self.limits.batch
-        for share in (max(1, room // max(len(self._jobs), 1)), room):
-            for place, job in enumerate(self._jobs):
-                more = min(share, room, job.left - taken.get(place, 0))
-                if more <= 0:
-                    continue
-                taken[place] = taken.get(place, 0) + more
-                room -= more
-        parts = []
-        for place, count in sorted(taken.items()):
-            job = self._jobs[place]
-            parts.append((job, slice(job.begun, job.begun + count)))
-            job.begun += count
-            self._rows -= count
-        # who still waits goes behind those who come now
+        size = self.limits.batch
+        large = [job for job in self._jobs if len(job.posted) > size]
+        others = [job for job in self._jobs if len(job.posted) <= size]
+        kept = max(1, size // 8) if large and others else 0
+        parts = _shared(others, size - kept) + _shared(large, kept or size)
+        for job, rows in parts:
+            job.begun = rows.stop
+            self._rows -= rows.stop - rows.start
         self._jobs = deque(job for job in self._jobs if job.left)
         return parts
 
@@ -224,3 +214,14 @@ class Engine:
             scored = self.score(Batch(table, joined("pixels"), self.channels))
         columns = [scored.rows[name].tolist() for name in _COLUMNS]
         return [dict(zip(_COLUMNS, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def _shared(jobs: Sequence[_Job], room: int) -> list[_Part]:
+    """Give each an equal share of the room, then what is left of it by their order."""
+    taken = [0] * len(jobs)
+    for share in (max(1, room // max(len(jobs), 1)), room):
+        for place, job in enumerate(jobs):
+            more = min(share, room, job.left - taken[place])
+            taken[place] += more
+            room -= more
+    return [(job, slice(job.begun, job.begun + count)) for job, count in zip(jobs, taken, strict=True) if count]
