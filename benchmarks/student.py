@@ -3,7 +3,7 @@
     python benchmarks/student.py STUDY -o OUT [--epochs 20]
 
 STUDY is a folder of `realbogus reproduce --scale small` that is done. Its trio of the split by field teaches a student,
-with the recipe of `configs/student.toml`, all stamps of the training side, hard bogus too, without their labels. OUT
+with the recipe of `configs/student.toml`, all stamps of the training side, hard bogus too; labels have their share. OUT
 gets `trio`, `student`, and stamp sets for certificates and calibration, for `benchmarks/runtimes.py`:
 
     python benchmarks/runtimes.py --trio OUT/trio --student OUT/student --held-out OUT/held-out --stamps OUT/stamps
@@ -31,7 +31,7 @@ from realbogus.study.measures import measure_scores
 from realbogus.study.paper import TRIO
 from realbogus.study.splits import split_path
 from realbogus.tables import read_parquet
-from realbogus.training.distil import distil, student_config
+from realbogus.training.distil import LABELS, distil, student_config
 
 LOSS = 0.001
 
@@ -49,7 +49,7 @@ def main() -> int:
     parser.add_argument("study", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=None, help="of the student (default: those of its recipe)")
-    parser.add_argument("--labels", type=float, default=0.0, help="the labels' share in what it learns")
+    parser.add_argument("--labels", type=float, default=LABELS, help="their share (default: %(default)s)")
     options = parser.parse_args()
     stamps = StampSet.load(options.study / "data" / "stamps")
     split = read_parquet(split_path(options.study, "field"))

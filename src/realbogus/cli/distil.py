@@ -30,13 +30,18 @@ def _arguments(parser: ArgumentParser) -> None:
     add("--set", type=str, nargs="*", default=[], metavar="KEY=VALUE", help="override, as training.epochs=3")
     add("--parts", type=str, default=None, metavar="TABLE", help="sides that `realbogus split` gave these stamps; by "
         "the recipe's own `split` values where absent")  # fmt: skip
-    add("--labels", type=float, default=0.0, metavar="SHARE",
-        help="share of the label in what a labelled stamp teaches, 0 to 1 (default: 0, the teacher alone)")  # fmt: skip
+    add(
+        "--labels",
+        type=float,
+        default=None,
+        metavar="SHARE",
+        help="share of the label in what a labelled stamp teaches, 0 (the teacher alone) to 1 (default: 0.3)",
+    )
 
 
 def _distil(options: Any, console: Console, errors: Console) -> None:
     try:
-        from ..training.distil import CERTIFICATE_FILE, distil, student_config
+        from ..training.distil import CERTIFICATE_FILE, LABELS, distil, student_config
         from ..training.train import Progress
     except ImportError as error:
         raise ConfigError(NEEDS_TORCH) from error
@@ -51,6 +56,7 @@ def _distil(options: Any, console: Console, errors: Console) -> None:
     from .learning import open_classifier
 
     refuse_bundle(options.out)
+    labels = LABELS if options.labels is None else options.labels
     overrides = parse_overrides(options.set)
     config = (
         load_config(options.recipe, overrides=overrides)
@@ -69,7 +75,7 @@ def _distil(options: Any, console: Console, errors: Console) -> None:
             progress("distil", (step.epoch - 1) * step.batches + step.batch, step.epochs * step.batches)
 
         student = distil(
-            teacher, stamps, config, rows=parts.train, valid_rows=parts.valid, labels=options.labels,
+            teacher, stamps, config, rows=parts.train, valid_rows=parts.valid, labels=labels,
             out=out, resume=not options.restart,
             scoring=lambda done, of: progress("teacher", done, of), progress=say,
         )  # fmt: skip
