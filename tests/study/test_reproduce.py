@@ -81,6 +81,7 @@ def test_a_finished_study_is_not_done_again(
     monkeypatch.setattr(figures, "FIGURES", {})
     before = {path: path.stat().st_mtime_ns for path in whole.rglob("scores.parquet")}
     tables = {path: path.read_text() for path in (whole / "tables").glob("*.csv")}
+    (whole / "tables" / "computing.csv").write_text("of an earlier release")
     reproduce(whole, plan=make_plan(), stamps=study_stamps, jobs=1)
     assert before == {path: path.stat().st_mtime_ns for path in whole.rglob("scores.parquet")}
     assert tables == {path: path.read_text() for path in (whole / "tables").glob("*.csv")}

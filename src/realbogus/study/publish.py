@@ -52,6 +52,9 @@ def publish(
     out, started = results.out, time.perf_counter()
     steps = 2 + len(FIGURES)
     tables = study_tables(results, stamps)
+    for old in (out / "tables").glob("*.*"):  # one of an earlier release says nothing of this study any more
+        if old.stem not in tables:
+            old.unlink()
     for name, table in tables.items():
         table.save(out / "tables" / name)
     text = "\n".join(f"## {name}\n\n{table.to_markdown()}" for name, table in tables.items())
