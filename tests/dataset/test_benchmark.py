@@ -7,8 +7,9 @@ import pytest
 
 from realbogus.config import SplitConfig
 from realbogus.dataset import benchmark
-from realbogus.dataset.benchmark import SCALES, benchmark_stamps
+from realbogus.dataset.benchmark import SCALES, benchmark_stamps, excluded_stamps
 from realbogus.dataset.fingerprint import differences, fingerprint, recorded
+from realbogus.dataset.look import look
 from realbogus.dataset.split import split
 from realbogus.dataset.survey import field_stamps, pick_reals
 from realbogus.errors import InputError, UnknownNameError
@@ -67,6 +68,18 @@ def test_reals_are_clear_and_in_the_middle_of_their_stamp(tiny):
     assert (middle * np.sign(snr) > 1).all()
     # S/N measured is S/N injected, within what noise and the reference's noise do
     assert np.allclose(np.asarray(real.catalogue["snr"]), snr, rtol=0.35, atol=2.5)
+
+
+def test_reals_that_a_look_sets_aside_are_not_in_the_set(tiny):
+    reals = tiny.select(tiny.labels == 1)
+    signs = np.asarray(reals.catalogue["sign"])
+    looks = [look(p[0] * s, f) for p, s, f in zip(reals.pixels, signs, reals.catalogue["fwhm"], strict=True)]
+    assert looks == [""] * len(reals)
+    aside = excluded_stamps(TINY, 2)
+    assert len(aside) == 2 and (aside.labels == 1).all()
+    assert set(aside.catalogue["look"]) <= {"faint", "spurious"}
+    assert (np.abs(aside.catalogue["true_snr"]) >= TINY.least_snr).all()
+    assert not set(aside.catalogue["id"]) & set(tiny.catalogue["id"])
 
 
 def test_a_field_is_on_one_side_and_no_source_is_in_two_fields(tiny):

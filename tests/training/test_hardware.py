@@ -31,7 +31,7 @@ def test_the_environment_gives_no_orders(variables: dict[str, str], monkeypatch:
 
 
 @pytest.mark.parametrize(
-    ("amx", "network", "asked", "expected"),
+    ("bf16", "network", "asked", "expected"),
     [
         (True, "resnet18", "auto", "bfloat16"),
         (True, "densenet121", "auto", "bfloat16"),
@@ -43,9 +43,9 @@ def test_the_environment_gives_no_orders(variables: dict[str, str], monkeypatch:
     ],
 )
 def test_precision_of_a_cpu(
-    amx: bool, network: str, asked: str, expected: str, monkeypatch: pytest.MonkeyPatch
+    bf16: bool, network: str, asked: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
     recipe = settled(TrainingConfig(device="cpu", precision=asked), network)  # type: ignore[arg-type]
     assert recipe.precision == expected
     assert make_fabric(recipe)._precision.precision == ("bf16-mixed" if expected == "bfloat16" else "32-true")
@@ -58,7 +58,7 @@ def test_training_takes_the_precision_of_its_network(toy_stamps: StampSet, monke
         taken.append(recipe.precision)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     monkeypatch.setattr("realbogus.training.train.several", several)
     for network in ("resnet18", "efficientnet_b0"):
         config = with_overrides(Config(), {"model.architecture": network, "training.device": "cpu"})

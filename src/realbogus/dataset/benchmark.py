@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -21,9 +21,9 @@ from ..processes import end_with
 from ..registry import Registry
 from ..stamps import StampSet
 from .parts import PartStore
-from .survey import FieldPlan, field_stamps
+from .survey import FieldPlan, excluded_reals, field_stamps
 
-__all__ = ["SCALES", "Scale", "benchmark_stamps"]
+__all__ = ["SCALES", "Scale", "benchmark_stamps", "excluded_stamps"]
 
 
 @dataclass(frozen=True)
@@ -162,6 +162,31 @@ def benchmark_stamps(
         if progress:
             progress(sum(store.has(p.name) for p in plans), len(plans))
     return store.join([p.name for p in plans])
+
+
+def excluded_stamps(scale: str | Scale, count: int) -> StampSet:
+    """Make examples of the reals that are set aside before anything learns from them (paper, figure 1).
+
+    Parameters
+    ----------
+    scale : str or Scale
+        A name in `SCALES`.
+    count : int
+        Rows at most.
+
+    Returns
+    -------
+    StampSet
+        Of a field like the first with more variables, so that few epochs are enough; columns as in
+        `benchmark_stamps`, and the reason in `look` (see `realbogus.dataset.look.look`).
+
+    Raises
+    ------
+    UnknownNameError
+        No such scale.
+    """
+    first = SCALES.resolve(scale).plans()[0]
+    return excluded_reals(replace(first, name=f"{first.name}-excluded", variables=count), count)
 
 
 def _made(plans: list[FieldPlan], jobs: int) -> Iterator[tuple[str, StampSet]]:

@@ -15,12 +15,17 @@ from ..images.measure import measure
 from ..images.simulate.causes import causes
 from ..images.simulate.survey import Field, Nuisance, draw_field, observe
 from ..stamps import STAMP_SIZE, StampSet
+from .look import look
 
-__all__ = ["FieldPlan", "field_stamps", "pick_reals"]
+__all__ = ["FieldPlan", "excluded_reals", "field_stamps", "pick_reals"]
 
 _HALF = STAMP_SIZE / 2
 _CENTRED_PX = 1.5  # a confirmed variable's residual lies in the middle of its stamp
-_PATIENCE = 50  # times the least epochs, without the wanted rows, before a plan is called impossible
+_UNSURE, _EXCLUDED = -1, -2  # rows without a label, and reals that a look sets aside
+_TURN_PX = 4  # side of the squares that share a place in the draw
+_DRAWS, _ATTEMPTS = 4, 20  # of a field before a plan is called impossible, and at one with stars enough
+_LONG = 4  # times the least epochs: until then every variable was seen, or the field is drawn anew
+_PATIENCE = 50  # times the least epochs, without the wanted rows, and the field is drawn anew
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class FieldPlan:
 
 
 def field_stamps(plan: FieldPlan) -> StampSet:
-    """Observe a field until it has given the rows that are wanted.
+    """Observe a field until it has given the rows that are wanted; one that cannot is drawn anew.
 
     Epochs are taken until there are `plan.bogus` bogus and `plan.reals` reals, at least `plan.epochs` of
     them; of all their detections the wanted number is then drawn at random.
@@ -84,34 +89,86 @@ def field_stamps(plan: FieldPlan) -> StampSet:
     InputError
         The field cannot give what is wanted.
     """
-    sky = _field(plan)
-    sets: list[tuple[Table, NDArray[np.float32]]] = []
-    bogus, sources = 0, np.empty(0, dtype="U32")
-    for epoch in range(_PATIENCE * plan.epochs):
-        # where a source is seldom seen, the others may give more than their share
-        cap = plan.cap * (1 + epoch // (4 * plan.epochs))
-        enough = bogus >= plan.bogus and len(pick_reals(sources, plan.reals, cap)) == plan.reals
-        if enough and epoch >= plan.epochs and (cap > plan.cap or len(set(sources)) == plan.variables):
+    for draw in range(_DRAWS):
+        given = _given(_field(plan, draw), plan)
+        if given is not None:
             break
-        try:
-            rows, pixels = _one_epoch(sky, plan, epoch)
-        except FrameError:
-            continue  # a night has such frames too
-        sets.append((rows, pixels))
-        bogus += int((rows["label"] == 0).sum())
-        sources = np.concatenate([sources, np.asarray(rows["source"][rows["label"] == 1], dtype="U32")])
     else:
-        raise InputError(f"field {plan.name}: {epoch + 1} epochs gave {bogus} bogus and {len(sources)} reals of {plan}")
+        raise InputError(f"field {plan.name}: none of {_DRAWS} draws of it gave {plan}: ask for fewer reals or bogus")
+    sets, cap = given
     table = vstack([rows for rows, _ in sets], metadata_conflicts="silent")
     labels, turn = np.asarray(table["label"]), np.asarray(table["turn"])
     real, false = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
+    sources = np.asarray(table["source"]).astype(str)[real]
     real = real[pick_reals(sources, plan.reals, cap, turn[real])]
     keep = np.sort(np.append(real, false[np.argsort(turn[false], kind="stable")[: plan.bogus]]))
-    table.remove_column("turn")
+    table.remove_columns(["turn", "look"])
     pixels = np.concatenate([part for _, part in sets])[keep]
     table = table[keep]
     table.meta.clear()
     return StampSet(pixels, table, CHANNELS)
+
+
+def _given(sky: Field, plan: FieldPlan) -> tuple[list[tuple[Table, NDArray[np.float32]]], int] | None:
+    """Observe until there are the rows that are wanted, and return all of them and the cap it took.
+
+    None of a sky where a variable is never fit to be seen, or too seldom to wait for.
+    """
+    sets: list[tuple[Table, NDArray[np.float32]]] = []
+    bogus, sources = 0, np.empty(0, dtype="U32")
+    for epoch in range(_PATIENCE * plan.epochs):
+        # where a source is seldom seen, the others may give more than their share
+        cap = plan.cap * (1 + epoch // (_LONG * plan.epochs))
+        enough = bogus >= plan.bogus and len(pick_reals(sources, plan.reals, cap)) == plan.reals
+        seen = len(set(sources)) == plan.variables
+        if enough and seen and epoch >= plan.epochs:
+            return sets, cap
+        if epoch == _LONG * plan.epochs and not (seen and len(sources) >= plan.reals / _LONG):
+            return None
+        try:
+            rows, pixels = _one_epoch(sky, plan, epoch)
+        except FrameError:
+            continue  # a night has such frames too
+        kept = np.asarray(rows["label"]) >= 0
+        rows, pixels = rows[kept], pixels[kept]
+        sets.append((rows, pixels))
+        bogus += int((rows["label"] == 0).sum())
+        sources = np.concatenate([sources, np.asarray(rows["source"][rows["label"] == 1], dtype="U32")])
+    return None
+
+
+def excluded_reals(plan: FieldPlan, count: int) -> StampSet:
+    """Return reals of a field that a look sets aside, for figure 1 of the paper.
+
+    Parameters
+    ----------
+    plan : FieldPlan
+    count : int
+        Rows at most; the field is observed until it has given them, or its patience ends.
+
+    Returns
+    -------
+    StampSet
+        As `field_stamps` gives, with the reason in the column `look` (see `realbogus.dataset.look`).
+    """
+    sky = _field(plan, 0)
+    sets: list[tuple[Table, NDArray[np.float32]]] = []
+    found = 0
+    for epoch in range(_PATIENCE * plan.epochs):
+        if found >= count:
+            break
+        try:
+            rows, pixels = _one_epoch(sky, plan, epoch)
+        except FrameError:
+            continue
+        aside = np.asarray(rows["label"]) == _EXCLUDED
+        sets.append((rows[aside], pixels[aside]))
+        found += int(aside.sum())
+    table = vstack([rows for rows, _ in sets], metadata_conflicts="silent")[:count]
+    table.remove_column("turn")
+    table.meta.clear()
+    table["label"] = 1
+    return StampSet(np.concatenate([part for _, part in sets])[:count], table, CHANNELS)
 
 
 def pick_reals(
@@ -147,19 +204,19 @@ def pick_reals(
     return np.sort(chosen)
 
 
-def _field(plan: FieldPlan) -> Field:
+def _field(plan: FieldPlan, draw: int) -> Field:
     """Draw the field; one with too few stars for a reference is drawn anew."""
-    for attempt in range(20):
+    for attempt in range(draw * _ATTEMPTS, (draw + 1) * _ATTEMPTS):
         rng = np.random.default_rng([*plan.seed, attempt])
         try:
             return draw_field(rng, size=plan.size, variables=plan.variables, nuisance=plan.nuisance)
         except FrameError:
             continue
-    raise InputError(f"field {plan.name}: no field of {plan.size} px with enough stars in 20 draws")
+    raise InputError(f"field {plan.name}: no field of {plan.size} px with enough stars in {_ATTEMPTS} draws")
 
 
 def _one_epoch(sky: Field, plan: FieldPlan, epoch: int) -> tuple[Table, NDArray[np.float32]]:
-    """Observe, subtract, detect, cut and label one epoch; rows with a label that is sure."""
+    """Observe, subtract, detect, cut and label one epoch; rows with a label that is sure, or excluded."""
     rng = np.random.default_rng([*plan.seed, 100 + epoch])
     seen = observe(sky, rng)
     measurement = measure(seen.science)
@@ -169,15 +226,17 @@ def _one_epoch(sky: Field, plan: FieldPlan, epoch: int) -> tuple[Table, NDArray[
     kind, source = causes(sky, seen, table, difference.fwhm)
     label = np.zeros(len(table), dtype=np.int64)
     true_snr = np.full(len(table), np.nan)
+    aside = np.full(len(table), "", dtype="U8")
     if len(seen.x) and len(table):
         far = np.hypot(x[:, None] - seen.x, y[:, None] - seen.y)
-        label[(far < max(8.0, 2.5 * difference.fwhm)).any(axis=1)] = -1
+        label[(far < max(8.0, 2.5 * difference.fwhm)).any(axis=1)] = _UNSURE
         centred = far.argmin(axis=0)
         clean = (np.asarray(table["flags"]) & (NEAR_MASK | EDGE | BLENDED)) == 0
         for k, row in enumerate(centred):
             sure = abs(seen.snr[k]) >= plan.least_snr and far[row, k] < _CENTRED_PX
             if sure and sign[row] == np.sign(seen.flux[k]) and clean[row]:
-                label[row], true_snr[row] = 1, seen.snr[k]
+                aside[row] = look(found.pixels[row, 0] * sign[row], difference.fwhm)
+                label[row], true_snr[row] = _EXCLUDED if aside[row] else 1, seen.snr[k]
                 kind[row], source[row] = sky.variables.kind[k], f"v{k}"
     gain, zero_point = sky.world.detector.gain, sky.world.zero_point
     caught = np.abs(np.asarray(table["flux"])) * gain / seen.epoch.transparency
@@ -190,11 +249,14 @@ def _one_epoch(sky: Field, plan: FieldPlan, epoch: int) -> tuple[Table, NDArray[
     table["mag"] = zero_point - 2.5 * np.log10(np.maximum(caught, 1e-3))
     table["seeing"] = np.full(len(table), measurement.fwhm * sky.world.pixel_scale_arcsec, dtype=np.float32)
     table["poor"] = np.full(len(table), seen.epoch.poor)
-    # Detections fall in S/N: one more at the faint end, on another machine, moves nobody's place in the draw.
-    table["turn"] = rng.random(len(table))
+    # A place on the frame has its turn: one detection more or fewer, on another machine, moves no other's.
+    turns = rng.random((plan.size // _TURN_PX + 1, plan.size // _TURN_PX + 1))
+    cell = [np.clip(place / _TURN_PX, 0, len(turns) - 1).astype(int) for place in (y, x)]
+    table["turn"] = turns[cell[0], cell[1]]
     table["origin"] = np.full(len(table), "simulation")
     # a section has edges that the camera has not, so only whole stamps count
     inside = (np.minimum(x, y) >= _HALF) & (np.maximum(x, y) < plan.size - _HALF)
-    keep = np.asarray(table["usable"]) & (label >= 0) & inside
+    table["look"] = aside
+    keep = np.asarray(table["usable"]) & (label != _UNSURE) & inside
     table.meta.clear()
     return table[keep], found.pixels[keep]

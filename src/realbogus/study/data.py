@@ -17,7 +17,10 @@ from ..errors import ConfigError, InputError, OutputError
 from ..stamps import StampSet
 from .artefact import begin, facts_of, finish
 
-__all__ = ["data_sha256", "data_stage"]
+__all__ = ["EXAMPLES", "data_sha256", "data_stage"]
+
+#: Reals that were set aside, kept in `out/data/excluded` for figure 1.
+EXAMPLES = 8
 
 #: Stamps read at a time.
 _PART = 1024
@@ -47,7 +50,7 @@ def data_stage(
     jobs: int,
     progress: Callable[[int, int], None],
 ) -> tuple[StampSet, dict[str, Any]]:
-    """Make or keep the stamps in `out/data`.
+    """Make or keep the stamps in `out/data`; those of the benchmark with examples of reals that were set aside.
 
     Parameters
     ----------
@@ -93,11 +96,12 @@ def data_stage(
         if stamps is not None:
             _keep(stamps, ready)
         else:
-            from ..dataset.benchmark import benchmark_stamps
+            from ..dataset.benchmark import benchmark_stamps, excluded_stamps
 
             made = benchmark_stamps(scale, jobs=jobs, out=ready, progress=progress)
             if not (ready / "card.json").exists():
                 _keep(made, ready)
+            _keep(excluded_stamps(scale, EXAMPLES), folder / "excluded")
         held = StampSet.load(ready)
         _check(held)
         labels = held.labels

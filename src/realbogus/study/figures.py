@@ -25,6 +25,7 @@ from ..evaluation.figures import (
 from ..metrics import Confusion, confusion, reliability
 from ..stamps import StampSet
 from ..tables import read_parquet
+from .data import EXAMPLES
 from .measures import SPECIFICITY
 from .results import Results, tested
 from .splits import SPLITS
@@ -37,29 +38,32 @@ __all__ = ["FIGURES", "Drawing", "operational_sample", "study_figures"]
 #: `(results, stamps) -> (any Axes of the figure, caption)`; None where there is nothing to draw.
 Drawing = Callable[[Results, StampSet], "tuple[Axes, str] | None"]
 
-_EXAMPLES = 8
+_EXAMPLES = EXAMPLES
 
 
 def figure_1(results: Results, stamps: StampSet) -> tuple[Axes, str]:
-    """Real stamps: at random, and those that the screening network doubts most."""
+    """Real stamps: at random, those that the screening network doubts most, and reals that were excluded."""
     screen = read_parquet(results.out / "screen" / "scores.parquet")
     real = np.flatnonzero(np.asarray(screen["label"]) == 1)
     scores = np.asarray(screen["score"])
     rng = np.random.default_rng([results.plan.seed, 4])
     doubted = real[np.argsort(scores[real], kind="stable")][:_EXAMPLES]
     others = np.setdiff1d(real, doubted)
-    kept = rng.choice(others, min(_EXAMPLES, len(others)), replace=False) if len(others) else real[:0]
-    groups = {"at random": kept, "doubted most by the screening network": doubted}
-    groups = {name: rows for name, rows in groups.items() if len(rows)}
-    axes = stamp_gallery(
-        new_figure(7.2, 4.0, constrained=False),
-        {name: _difference(stamps, rows) for name, rows in groups.items()},
-        columns=_EXAMPLES,
-        notes={name: [f"{scores[row]:.3f}" for row in rows] for name, rows in groups.items()},
-    )
+    at_random = rng.choice(others, min(_EXAMPLES, len(others)), replace=False) if len(others) else real[:0]
+    groups, notes = {}, {}
+    excluded = results.out / "data" / "excluded"
+    if excluded.exists():
+        aside = StampSet.load(excluded)
+        groups["excluded"] = _difference(aside, np.arange(len(aside)))
+        notes["excluded"] = [str(reason) for reason in aside.catalogue["look"]]
+    for name, rows in (("kept, at random", at_random), ("kept, doubted most by the screening network", doubted)):
+        if len(rows):
+            groups[name] = _difference(stamps, rows)
+            notes[name] = [f"{scores[row]:.3f}" for row in rows]
+    axes = stamp_gallery(new_figure(7.2, 5.6, constrained=False), groups, columns=_EXAMPLES, notes=notes)
     return axes[0], (
-        "Figure 1: stamps of real sources, with their screening scores. The paper shows reals that people excluded; "
-        "here what is not seen at the known place is not cut at all, and the truth excludes nothing else."
+        "Figure 1: stamps of real sources. Excluded: too faint to be seen, or beside something brighter; a rule looks "
+        "at them in place of people. Kept: with their screening scores."
     )
 
 

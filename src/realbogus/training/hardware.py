@@ -33,8 +33,10 @@ __all__ = [
 #: How long one process of a run waits for another: more than any of them is ever busy alone.
 PATIENCE = timedelta(minutes=10)
 
-#: Networks that train quicker in bfloat16 on a CPU with AMX, as far as they were tried (docs/model.md).
-_QUICK_WITH_AMX = ("resnet18", "densenet121")
+#: Networks that train quicker in bfloat16 on a CPU with instructions for it, of those tried (docs/model.md).
+_QUICK_IN_BFLOAT16 = (
+    "resnet18", "resnet34", "resnet50", "densenet121", "densenet169", "vgg11", "vgg13", "vit_tiny", "repvgg_a0",
+)  # fmt: skip
 
 # Of glibc's malloc.h: the option, its value for a run, and its default.
 _MALLOPT = {
@@ -154,8 +156,8 @@ def device_count(recipe: TrainingConfig) -> int:
 def settled(recipe: TrainingConfig, architecture: str) -> TrainingConfig:
     """Return the recipe with its precision named where it is `auto`: bfloat16 where training is quicker so.
 
-    That is on a GPU that has it, and on a CPU with AMX for ResNet-18 and DenseNet-121. Without instructions of their
-    own bfloat16 numbers are slower.
+    That is on a GPU that has it, and on a CPU with AVX-512 BF16 or AMX for ResNets, DenseNets, VGGs, RepVGG_A0 and
+    ViT_Tiny. Without instructions of their own bfloat16 numbers are slower.
 
     Parameters
     ----------
@@ -174,7 +176,7 @@ def settled(recipe: TrainingConfig, architecture: str) -> TrainingConfig:
     if choose_device(recipe.device).type == "cuda":
         quick = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        quick = architecture in _QUICK_WITH_AMX and torch.cpu._is_amx_tile_supported()
+        quick = architecture in _QUICK_IN_BFLOAT16 and torch.cpu._is_avx512_bf16_supported()  # AMX comes with it
     return replace(recipe, precision="bfloat16" if quick else "float32")
 
 

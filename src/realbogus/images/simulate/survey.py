@@ -44,8 +44,8 @@ class Nuisance:
         Unstable hot pixels, share of all.
     """
 
-    scatter: float = 0.009
-    scatter_poor: float = 0.017
+    scatter: float = 0.011
+    scatter_poor: float = 0.021
     colour_term: float = 0.008
     dispersion: float = 0.04
     crowding: tuple[float, float] = (2.0, 4.5)
