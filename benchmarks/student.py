@@ -1,6 +1,6 @@
 """Is the student as good as the trio that taught it? On the project's own benchmark, by field, with stamps neither saw.
 
-    python benchmarks/student.py STUDY -o OUT [--epochs 20]
+    python benchmarks/student.py STUDY -o OUT [--epochs 40]
 
 STUDY is a folder of `realbogus reproduce --scale small` that is done. Its trio of the split by field teaches a student,
 with the recipe of `configs/student.toml`, all stamps of the training side, hard bogus too; labels have their share. OUT
@@ -56,7 +56,7 @@ def main() -> int:
     rows, side, hard = (np.asarray(split[name]) for name in ("row", "side", "hard"))
     options.out.mkdir(parents=True, exist_ok=True)
     trio = teacher_of(options.study, options.out)
-    config = student_config()
+    config = student_config(stamps.channels)
     if options.epochs:
         config = with_overrides(config, {"training.epochs": options.epochs})
     with Progress(transient=True) as bar:

@@ -51,7 +51,7 @@ def without_labels(stamps: StampSet, rows: Any) -> StampSet:
 def test_it_learns_from_stamps_without_labels(toy_stamps: StampSet, tmp_path: Path) -> None:
     sage = Sage(toy_stamps, toy_stamps.labels)
     stamps = without_labels(toy_stamps, slice(0, 160))
-    config = with_overrides(student_config(), TINY | {"training.epochs": 25})
+    config = with_overrides(student_config(["difference"]), TINY | {"training.epochs": 25})
     seen: list[tuple[int, int]] = []
     student = distil(
         sage, stamps, config, rows=np.arange(200), valid_rows=np.arange(200, 240), out=tmp_path / "s",
@@ -76,7 +76,7 @@ def test_it_learns_from_stamps_without_labels(toy_stamps: StampSet, tmp_path: Pa
         distil(sage, stamps, other, rows=np.arange(200), valid_rows=np.arange(200, 240), out=tmp_path / "s")
 
 
-QUICK = with_overrides(student_config(), TINY | {"training.epochs": 1})
+QUICK = with_overrides(student_config(["difference"]), TINY | {"training.epochs": 1})
 
 
 def flipped(contents: bytes) -> bytes:
@@ -138,25 +138,25 @@ def test_unusable_stamps_teach_nothing(toy_stamps: StampSet) -> None:
     sage = Sage(toy_stamps, toy_stamps.labels)
     stamps = without_labels(toy_stamps, slice(0, 0))
     stamps.catalogue["usable"] = np.arange(240) >= 40
-    student = distil(sage, stamps, with_overrides(student_config(), TINY | {"training.epochs": 1}))
+    student = distil(sage, stamps, with_overrides(student_config(["difference"]), TINY | {"training.epochs": 1}))
     assert sage.asked == 200 and student.card.data["stamps"] == 200
 
 
 def test_what_cannot_be(toy_stamps: StampSet) -> None:
     sage = Sage(toy_stamps, toy_stamps.labels)
     with pytest.raises(ConfigError, match="share of the label"):
-        distil(sage, toy_stamps, student_config(), labels=1.5)
+        distil(sage, toy_stamps, student_config(["difference"]), labels=1.5)
     with pytest.raises(InputError, match="unknown loss"):
-        distil(sage, toy_stamps, with_overrides(student_config(), {"training.loss": "hinge"}))
+        distil(sage, toy_stamps, with_overrides(student_config(["difference"]), {"training.loss": "hinge"}))
     assert sage.asked == 0
     with pytest.raises(InputError, match="targets have shape"):
-        train(toy_stamps, with_overrides(student_config(), TINY), targets=np.ones(3))
+        train(toy_stamps, with_overrides(student_config(["difference"]), TINY), targets=np.ones(3))
     with pytest.raises(InputError, match="in 0 to 1"):
-        train(toy_stamps, with_overrides(student_config(), TINY), targets=np.full(240, np.nan))
+        train(toy_stamps, with_overrides(student_config(["difference"]), TINY), targets=np.full(240, np.nan))
 
 
 def test_targets_that_are_the_labels_change_nothing(toy_stamps: StampSet) -> None:
-    config = with_overrides(student_config(), TINY | {"training.epochs": 1})
+    config = with_overrides(student_config(["difference"]), TINY | {"training.epochs": 1})
     plainly = train(toy_stamps, config, rows=np.arange(100), valid_rows=np.arange(100, 160))
     softly = train(
         toy_stamps, config, rows=np.arange(100), valid_rows=np.arange(100, 160), targets=toy_stamps.labels == 1

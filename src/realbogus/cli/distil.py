@@ -58,13 +58,10 @@ def _distil(options: Any, console: Console, errors: Console) -> None:
     refuse_bundle(options.out)
     labels = LABELS if options.labels is None else options.labels
     overrides = parse_overrides(options.set)
-    config = (
-        load_config(options.recipe, overrides=overrides)
-        if options.recipe
-        else with_overrides(student_config(), overrides)
-    )
+    recipe = load_config(options.recipe, overrides=overrides) if options.recipe else None
     teacher: Classifier = open_classifier(options.teacher)
     stamps = StampSet.load(options.stamps)
+    config = recipe or with_overrides(student_config(stamps.channels), overrides)
     parts = read_split(options.parts, stamps) if options.parts else split(stamps, config.split, seed=config.seed)
     test = stamps.select(parts.test)
     rows = held_out_rows(test)  # a student that cannot be examined is not taught

@@ -7,7 +7,7 @@ labelled as well. The student is trained as any network is, with the teacher's s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,27 +33,41 @@ LABELS = 0.3
 #: What holds a student against its teacher, in the student's folder.
 CERTIFICATE_FILE = "certificate.json"
 _SCORES_FILE = "teacher.npz"
+#: What the student looks at, of each channel: the planes of `configs/best.toml`.
+_PLANES = {
+    "difference": ("psf:difference", "wide:difference"),
+    "science": ("psf:science",),
+    "reference": ("psf:reference",),
+}
 #: Scores that were kept are held against about so many of the teacher's, to so much.
 _PROBES, _SAME = 256, 1e-5
 
 
-def student_config() -> Config:
+def student_config(channels: Sequence[str] = tuple(_PLANES)) -> Config:
     """Return the student's recipe, that of `configs/student.toml`: a quarter of the compact network, one view.
+
+    Parameters
+    ----------
+    channels : sequence of str
+        Those of the stamps: where science or reference is missing the student does without, and is the worse for it.
 
     Examples
     --------
     >>> student_config().model.architecture, student_config().training.loss
     ('compact', 'bce')
+    >>> student_config(["difference"]).preprocess["planes"]
+    ['psf:difference', 'wide:difference']
     """
+    seen = [name for name in _PLANES if name in channels or name == "difference"]
+    planes = [plane for name in seen for plane in _PLANES[name]]
     return with_overrides(
         Config(),
         {
             "model.name": "student",
             "model.architecture": "compact",
             "model.options": {"widths": [8, 16, 24, 24, 48, 48]},
-            "preprocess": {**Preprocess().to_dict(), "planes": ["psf:difference", "wide:difference"]}
-            | {"channels": ["difference"]},
-            "training.epochs": 20,
+            "preprocess": {**Preprocess().to_dict(), "planes": planes, "channels": seen},
+            "training.epochs": 40,
             "training.lr": 3e-3,
             "training.lr_min": 1e-6,
             "training.weight_decay": 1e-2,
