@@ -177,9 +177,10 @@ def distil(
 
 
 def matching_threshold(scores: ArrayLike, called: ArrayLike, fallback: float) -> float:
-    """Return the threshold on scores that repeats most verdicts; halfway between two scores, the highest of equals.
+    """Return the threshold on scores that repeats most verdicts: halfway between two scores.
 
-    Of two scores with no float32 between them it is the upper one, so that `verdicts` tells them apart.
+    Of equals it is the lowest, which loses the fewest real. Of two scores with no float32 between them it is the upper
+    one, so that `verdicts` tells them apart.
 
     Parameters
     ----------
@@ -204,7 +205,7 @@ def matching_threshold(scores: ArrayLike, called: ArrayLike, fallback: float) ->
     cuts = np.flatnonzero(np.append(np.diff(values) < 0, False))  # not between equal scores
     if not len(cuts):
         return fallback
-    best = cuts[np.argmax(right[cuts])]
+    best = cuts[right[cuts] == right[cuts].max()][-1]
     upper, lower = float(values[best]), float(values[best + 1])
     middle = (upper + lower) / 2  # exact in double precision
     return middle if np.float32(middle) > np.float32(lower) else upper
