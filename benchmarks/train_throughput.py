@@ -7,7 +7,8 @@ precision that it takes by itself. Both train the
 same networks with the same dropout on batches of 256 stamps of 64x64 pixels. Each has a process of
 its own, so that no setting of one (threads, memory) reaches the other; they train in turns, so that
 what else the machine does hits both. Ours prepares the stamps once a run; a hundredth of that (the
-paper has 100 epochs) counts in every round.
+paper has 100 epochs) counts in every round. As in `realbogus train`, memory that is freed stays with
+its process from the first round to the last.
 
     python benchmarks/train_throughput.py [--quick] [--networks resnet18 ...] [--device auto]
 
@@ -23,6 +24,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
@@ -92,18 +94,19 @@ class Rival:
 
 def _rounds(line: Connection, way: Way, arguments: tuple[Any, ...]) -> None:
     """Work as a rival's process: rounds, as often as it is told."""
-    run, before = way(*arguments)
-    line.send(True)
-    while True:
-        try:
-            line.recv()
-        except EOFError:
-            return
-        started = time.perf_counter()
-        run()
-        if torch.cuda.is_initialized():
-            torch.cuda.synchronize()
-        line.send(time.perf_counter() - started + before)
+    with kept_memory() if way is ours else nullcontext():  # as `train` does for the whole of a run
+        run, before = way(*arguments)
+        line.send(True)
+        while True:
+            try:
+                line.recv()
+            except EOFError:
+                return
+            started = time.perf_counter()
+            run()
+            if torch.cuda.is_initialized():
+                torch.cuda.synchronize()
+            line.send(time.perf_counter() - started + before)
 
 
 class Stamps(Dataset[tuple[Tensor, float]]):
@@ -159,8 +162,7 @@ def ours(name: str, steps: int, batch: int, device: torch.device, compiled: bool
     once = time.perf_counter() - started
 
     def epoch() -> None:
-        with kept_memory():
-            run.one_epoch(part, None, None)
+        run.one_epoch(part, None, None)
         if run.batches != steps:
             raise RuntimeError(f"an epoch of {run.batches} batches, expected {steps}")
 
