@@ -67,6 +67,32 @@ def test_from_a_model_to_scores_of_its_bundle(home, tmp_path, capsys):
     assert found["speeds"][0]["runtime"] == "openvino f32" and found["workers"][0]["workers"] >= 1
 
 
+def test_a_bundle_behind_a_gate(home, tmp_path, capsys, fails, monkeypatch):
+    monkeypatch.setattr("realbogus.runtimes.certificate.Certificate.complaints", lambda self: [])
+    stamps, model = home / "stamps", home / "model"
+    words = ["export", model, "-o", tmp_path / "b", "--precision", "f32", "--held-out", stamps, "--gate", model]
+    run(*words, "--gate-stamps", stamps)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "keeps its score" in said and "of the held-out stamps go on to" in said and "verdicts that flip" in said
+    assert load_classifier(tmp_path / "b").gate is not None
+    run("score", stamps, "-o", tmp_path / "scores.csv", "--model", tmp_path / "b")
+    assert len(Table.read(tmp_path / "scores.csv")) == 240
+    run("bench", tmp_path / "b", "--threads", 1, "--batches", 4, "--seconds-each", 0.02, "--rounds", 1, "--starts", 1,
+        "--alone", "--stamps", stamps)  # fmt: skip
+    said = " ".join(capsys.readouterr().out.split())
+    assert "openvino f32 gated" in said and "times as quick as openvino f32, best against best" in said
+    assert "went on to the networks behind it" in said
+    asked: list[str] = []
+    monkeypatch.setattr(deploy, "_simulated", lambda what, _: asked.append(what) or StampSet.load(stamps))
+    run(*(word if word != tmp_path / "b" else tmp_path / "c" for word in words))
+    assert asked == ["gate_stamps"]
+    assert "--gate-stamps are for a gate" in fails(
+        "export", model, "-o", tmp_path / "d", "--precision", "f32", "--gate-stamps", stamps
+    )
+    assert "belong to a bundle" in fails("export", model, "-o", tmp_path / "d.onnx", "--gate", model)
+    assert "there is no model at none" in fails(*words[:-1], "none", "--gate-stamps", stamps)
+
+
 def test_a_parity_error_leaves_nothing(home, tmp_path, fails, monkeypatch):
     def refuse(*_: object) -> None:
         raise ParityError("toy in f32 does not reproduce its model")

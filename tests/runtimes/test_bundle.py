@@ -303,7 +303,7 @@ def test_the_description_is_checked(copied) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda v: v.update(format=2, realbogus="9.0"), r"format 2 \(written by realbogus 9.0\).*reads 1"),
+        (lambda v: v.update(format=3, realbogus="9.0"), r"format 3 \(written by realbogus 9.0\).*reads 1 and 2"),
         (lambda v: v.update(runtime="tensorrt"), "unknown runtime 'tensorrt'.*update realbogus"),
         (lambda v: v.update(precision="int8"), "has the precision 'int8'"),
         (lambda v: v.pop("classifier"), "does not say what it should"),

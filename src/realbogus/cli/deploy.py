@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["VERBS", "show_certificate"]
 
 #: Simulated pairs of frames where no stamps are given: some 400 stamps to calibrate on, 1,200 to certify on.
-_PAIRS = {"stamps": 25, "held_out": 80}
-_SEEDS = {"stamps": 9001, "held_out": 9002}
+_PAIRS = {"stamps": 25, "held_out": 80, "gate_stamps": 80}
+_SEEDS = {"stamps": 9001, "held_out": 9002, "gate_stamps": 9003}
 
 
 def _export_arguments(parser: ArgumentParser) -> None:
@@ -37,12 +37,20 @@ def _export_arguments(parser: ArgumentParser) -> None:
         help="stamps of the survey to calibrate int8 on, and int8 alone; simulated ones where absent")  # fmt: skip
     add("--held-out", type=str, default=None, metavar="STAMPS",
         help="labelled stamps for the certificate, none of those trained on; simulated ones where absent")  # fmt: skip
+    add("--gate", type=str, default=None, metavar="MODEL",
+        help="a quick model before the slow ones of a bundle, as `distil` makes it: what it takes for surely bogus "
+        "they need not see")  # fmt: skip
+    add("--gate-stamps", type=str, default=None, metavar="STAMPS",
+        help="stamps of the survey to choose the gate's cut on, neither trained on nor held out; simulated ones where "
+        "absent")  # fmt: skip
 
 
 def _export(options: Any, console: Console, errors: Console) -> None:
     if options.runtime is None and options.precision is None:
-        if options.stamps or options.held_out:
-            raise ConfigError("--stamps and --held-out belong to a bundle: name its --runtime or --precision as well")
+        if options.stamps or options.held_out or options.gate or options.gate_stamps:
+            raise ConfigError(
+                "--stamps, --held-out and --gate belong to a bundle: name its --runtime or --precision as well"
+            )
         _export_files(options, console)
         return
     runtime, precision = options.runtime or "openvino", options.precision or "f32"
@@ -50,6 +58,8 @@ def _export(options: Any, console: Console, errors: Console) -> None:
         raise ConfigError(
             f"--stamps calibrates int8, and this bundle is {precision}: leave it out, or --precision int8"
         )
+    if options.gate_stamps is not None and options.gate is None:
+        raise ConfigError("--gate-stamps are for a gate: name it with --gate, or leave them out")
     out = Path(options.out)
     if out.suffix in (".onnx", ".xml"):
         raise ConfigError(f"{out} names a file, and a bundle is a folder: leave out the ending {out.suffix}")
@@ -64,12 +74,21 @@ def _export(options: Any, console: Console, errors: Console) -> None:
     resolve_runtime(runtime, precision)
     check_bundle_place(out)  # now, not after minutes
     model = open_classifier(options.model)
-    wanted = ("held_out", "stamps") if precision == "int8" else ("held_out",)
+    gate = None if options.gate is None else open_classifier(options.gate)
+    wanted = ["held_out", *(["stamps"] if precision == "int8" else []), *(["gate_stamps"] if gate is not None else [])]
     # what is given is opened before anything is simulated: a mistyped name must not cost minutes
     given = {what: StampSet.load(options[what]) for what in wanted if options[what] is not None}
     sets = {what: given[what] if what in given else _simulated(what, errors) for what in wanted}
-    held_out, stamps = sets["held_out"], sets.get("stamps")
-    bundle = export_bundle(model, out, held_out=held_out, runtime=runtime, precision=precision, stamps=stamps)
+    bundle = export_bundle(
+        model, out, held_out=sets["held_out"], runtime=runtime, precision=precision, stamps=sets.get("stamps"),
+        gate=gate, gate_stamps=sets.get("gate_stamps"),
+    )  # fmt: skip
+    if bundle.gate is not None:
+        tell(
+            console,
+            f"gate: what {bundle.gate.node.card.name} scores below {bundle.gate.cut:.4f} keeps its score, "
+            f"{bundle.gate.passed:.1%} of the held-out stamps go on to {model.card.name}",
+        )
     if bundle.certificate is not None:
         show_certificate(bundle.certificate, console, f"{model.card.name} in {runtime} {precision}")
     tell(console, f"written: {out}")
@@ -131,6 +150,9 @@ def _bench_arguments(parser: ArgumentParser) -> None:
     add("--rounds", type=int, default=2, help="turns of each contender; the best counts (default: %(default)s)")
     add("--starts", type=int, default=3, help="fresh processes that time the cold start (default: %(default)s)")
     add("--device", type=str, default="cpu", help="cpu or cuda, for all of them (default: cpu)")
+    add("--stamps", type=str, default=None, metavar="STAMPS",
+        help="time it on stamps of this set; random ones where absent, of which a gate lets as many go on as of those "
+        "held out")  # fmt: skip
     add("--alone", action="store_true", help="without eager PyTorch and ONNX Runtime beside it")
     add("--alerts", type=float, default=1e8, metavar="N", help="to be scored (default: 1e8, SiTian's night)")
     add("--seconds", type=float, default=36000.0, metavar="T", help="in so many seconds (default: 36000)")
@@ -150,12 +172,14 @@ def _bench(options: Any, console: Console, errors: Console) -> None:
         found = bench(
             path, threads=options.threads, batches=options.batches, seconds=options.seconds_each,
             rounds=options.rounds, starts=options.starts, say=progress, device=options.device,
-            contenders=("itself",) if options.alone else ("itself", "pytorch", "onnxruntime"),
+            stamps=options.stamps, contenders=("itself",) if options.alone else ("itself", "pytorch", "onnxruntime"),
         )  # fmt: skip
     found |= {"times_as_quick": ratios(found), "workers": needs(found, options.alerts, options.seconds)}
     console.print(_speeds(found), highlight=False)
     for name, reason in found["left_out"].items():
         tell(console, f"left out {name}: {reason}")
+    if found["model"]["passed"] is not None:
+        tell(console, f"gated: {found['model']['passed']:.1%} of the held-out stamps went on to the networks behind it")
     for name, ratio in found["times_as_quick"].items():
         tell(console, f"{found['model']['runtime']} is {ratio:.2f} times as quick as {name}, best against best")
     if found["cold_start_s"]:

@@ -16,7 +16,8 @@ import numpy as np
 from ..errors import ConfigError, ModelError
 from ..processes import processor_name, processors
 from . import load_classifier
-from .contenders import CONTENDERS, label_of
+from .bundle import Bundle
+from .contenders import CONTENDERS, label_of, some_stamps
 from .onnx import Device
 from .rivals import ask, rivals
 
@@ -65,6 +66,7 @@ def bench(
     contenders: Sequence[str] = ("itself", "pytorch", "onnxruntime"),
     say: Callable[[str, int, int], None] | None = None,
     device: Device = "cpu",
+    stamps: Path | str | None = None,
 ) -> dict[str, Any]:
     """Time a model beside the same networks in eager PyTorch and ONNX Runtime, each in a process of its own.
 
@@ -84,16 +86,19 @@ def bench(
     starts : int
         How many fresh processes time the cold start.
     contenders : sequence of str
-        Names in `CONTENDERS`.
+        Names in `CONTENDERS`; a bundle behind a gate is timed without it as well.
     say : callable, optional
         Called with (what, done, of).
     device : {"cpu", "cuda"}
         Where all of them run.
+    stamps : path, optional
+        Stamps to time them on. Without, on random ones, of which a gate lets as many go on as of those held out.
 
     Returns
     -------
     dict
-        Values for JSON: `model`, `machine`, `speeds`, `left_out`, `cold_start_s`.
+        Values for JSON: `model` (as `passed` the share of the held-out stamps that went on through its gate),
+        `machine`, `speeds`, `left_out`, `cold_start_s`.
 
     Raises
     ------
@@ -112,16 +117,29 @@ def bench(
     model = load_classifier(path, device=device)  # what cannot be opened is an error here
     told, names = label_of(model), list(contenders)
     ours, _, how = told.partition(" ")
-    if how.split()[0] == "f32" and "+" not in how and "itself" in names:  # to time it twice would tell nothing
+    gate = model.gate if isinstance(model, Bundle) else None
+    if gate is not None:
+        names[1:1] = ["ungated"]
+    elif how.split()[0] == "f32" and "+" not in how and "itself" in names:  # to time it twice would tell nothing
         names = [name for name in names if name != ours]
-    facts = {"name": model.card.name, "version": model.card.version, "runtime": told, "path": str(path)}
-    del model
+    facts: dict[str, Any] = {
+        "name": model.card.name,
+        "version": model.card.version,
+        "runtime": told,
+        "path": str(path),
+        "stamps": None if stamps is None else str(stamps),
+        "passed": None if gate is None else gate.passed,
+    }
+    place = None if stamps is None else Path(stamps)
+    if place is not None:
+        some_stamps(model.card, place, 1)  # what does not fit is an error here
+    del model, gate
     found: dict[tuple[str, int, int], Speed] = {}
     times: dict[tuple[str, int, int], list[float]] = {}
     left_out: dict[str, str] = {}
     steps, done = len(tried) * rounds * len(names) * len(sizes), 0
     for count in tried:
-        with rivals(names, path, count, max(sizes), left_out, device) as lines:
+        with rivals(names, path, count, max(sizes), left_out, device, place) as lines:
             for _ in range(rounds):
                 for name, line in list(lines.items()):
                     for size in sizes:

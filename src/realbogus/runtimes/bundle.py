@@ -6,98 +6,38 @@ torch is needed to run one. See `bundle_files` for how it is written and read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..calibration import Calibration
 from ..classifier import Card
-from ..ensemble import calibrations, soft_vote
 from ..errors import InputError, ModelError
-from ..preprocess import Preprocess
-from ..scoring import channel_indices, per_stamp, score_planes, stamps_for
+from ..scoring import channel_indices, per_stamp, stamps_for
 from .certificate import Certificate
-from .runtime import Network
+from .gate import Gate, gated_card
+from .node import Node, Planes
 
-__all__ = ["Bundle", "Node"]
+__all__ = ["Bundle"]
 
 #: Stamps prepared at a time, while the networks work on those before.
 _PART = 256
-_Planes = Mapping[Preprocess, NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
-class Node:
-    """A network, or several nodes that vote.
-
-    Parameters
-    ----------
-    card : Card
-        Of the network or the ensemble.
-    network : Network or None
-        What gives the logits, where it is one network.
-    members : tuple of Node
-        Who votes, where it is an ensemble.
-    arithmetic : {"f32", "bf16"}
-        Of what is not quantised in the network, on processors that have it.
-
-    Raises
-    ------
-    ModelError
-        A vote of calibrated scores, and a member has no calibration.
-    """
-
-    card: Card
-    network: Network | None = None
-    members: tuple[Node, ...] = ()
-    arithmetic: str = "f32"
-    _calibrations: tuple[Calibration | None, ...] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Read the members' calibrations once."""
-        object.__setattr__(self, "_calibrations", calibrations(self.card, [member.card for member in self.members]))
-
-    @property
-    def quantised(self) -> bool:
-        """Whether it is one network, in int8."""
-        return self.network is not None and bool(self.network.contents[1])
-
-    @property
-    def used(self) -> str:
-        """What the network really works in on this processor: f32, bf16 or int8; nothing where it is an ensemble."""
-        return "" if self.network is None else "int8" if self.quantised else self.network.arithmetic
-
-    def leaves(self) -> Iterator[Node]:
-        """Every node that is one network, in order."""
-        if self.network is not None:
-            yield self
-        for member in self.members:
-            yield from member.leaves()
-
-    def networks(self) -> Iterator[Network]:
-        """Every network, in order."""
-        return (leaf.network for leaf in self.leaves() if leaf.network is not None)
-
-    def scores(self, planes: _Planes) -> NDArray[np.float32]:
-        """Score stamps made ready: a network as `score_stamps` does it, an ensemble as `Ensemble.predict`."""
-        if self.network is not None:
-            return score_planes(self.card, self.network.logits, planes[self.card.preprocess])
-        return soft_vote((member.scores(planes) for member in self.members), self._calibrations)
 
 
 class Bundle:
     """A model or an ensemble ready to be deployed. A `Classifier`.
 
     It scores as the networks one by one would, but prepares stamps once for all networks that see the same,
-    and while the networks work on those before.
+    and while the networks work on those before. What a gate sends away keeps the gate's score.
 
     Parameters
     ----------
     root : Node
         The network, or the ensemble.
+    gate : Gate or None
+        Who looks first.
     runtime : str
         A name in `RUNTIMES`.
     precision : {"f32", "bf16", "int8"}
@@ -111,24 +51,41 @@ class Bundle:
         A network needs channels that the card does not name.
     """
 
-    def __init__(self, root: Node, *, runtime: str, precision: str, certificate: Certificate | None = None) -> None:
-        self.root, self.runtime, self.precision = root, runtime, precision
+    def __init__(
+        self,
+        root: Node,
+        *,
+        runtime: str,
+        precision: str,
+        gate: Gate | None = None,
+        certificate: Certificate | None = None,
+    ) -> None:
+        self.root, self.gate, self.runtime, self.precision = root, gate, runtime, precision
         self.certificate = certificate
-        recipes = {network.card.preprocess for network in root.networks()}
+        self._card = root.card if gate is None else gated_card(root.card, gate.node.card)
+        nodes = [root] if gate is None else [root, gate.node]
+        recipes = {network.card.preprocess for node in nodes for network in node.networks()}
         try:
-            self._channels = {recipe: channel_indices(root.card.channels, recipe.channels) for recipe in recipes}
+            self._channels = {recipe: channel_indices(self._card.channels, recipe.channels) for recipe in recipes}
         except InputError as error:
             raise ModelError(f"{root.card.name!r} does not hand its networks what they need: {error}") from error
 
     @property
     def card(self) -> Card:
-        """What the model is, with its threshold and calibration."""
-        return self.root.card
+        """What the model is, with its threshold and calibration; behind a gate with the channels of both."""
+        return self._card
 
     def with_threshold(self, threshold: float) -> Bundle:
         """Return the same networks with another threshold; it has no certificate, which is for one threshold."""
-        root = replace(self.root, card=self.card.with_threshold(threshold))
-        return Bundle(root, runtime=self.runtime, precision=self.precision)
+        return self.with_root(replace(self.root, card=self.root.card.with_threshold(threshold)))
+
+    def with_root(self, root: Node) -> Bundle:
+        """Return other networks behind the same gate; it has no certificate."""
+        return Bundle(root, runtime=self.runtime, precision=self.precision, gate=self.gate)
+
+    def with_gate(self, gate: Gate | None) -> Bundle:
+        """Return the same networks behind another gate, or none; it has no certificate."""
+        return Bundle(self.root, runtime=self.runtime, precision=self.precision, gate=gate)
 
     def predict(
         self, pixels: ArrayLike, *, noise: ArrayLike | None = None, fwhm: ArrayLike | None = None
@@ -142,17 +99,35 @@ class Bundle:
         """
         stamps = stamps_for(self.card, pixels)
         count = len(stamps)
-        sigma, size = per_stamp("noise", noise, count), per_stamp("fwhm", fwhm, count)
+        facts = {"noise": per_stamp("noise", noise, count), "fwhm": per_stamp("fwhm", fwhm, count)}
+        if self.gate is None:
+            return self._run(self.root, stamps, facts)
+        scores = self._run(self.gate.node, stamps, facts)
+        rows = np.flatnonzero(self.gate.goes_on(scores))
+        scores[rows] = self._run(self.root, stamps, facts, rows)
+        return scores
 
-        def prepare(start: int) -> _Planes:
-            rows = slice(start, start + _PART)
-            part = np.asarray(stamps[rows])
-            facts = {"noise": None if sigma is None else sigma[rows], "fwhm": None if size is None else size[rows]}
-            return {recipe: recipe(_taken(part, chosen), **facts) for recipe, chosen in self._channels.items()}
+    def _run(
+        self,
+        node: Node,
+        stamps: NDArray[Any],
+        facts: dict[str, NDArray[np.float32] | None],
+        rows: NDArray[np.int64] | None = None,
+    ) -> NDArray[np.float32]:
+        """Score stamps, or some of them, in parts: the next is made ready while the networks have this one."""
+        recipes = {network.card.preprocess for network in node.networks()}
+        count = len(stamps) if rows is None else len(rows)
+
+        def prepare(start: int) -> Planes:
+            part: Any = slice(start, start + _PART)
+            part = part if rows is None else rows[part]
+            pixels = np.asarray(stamps[part])
+            given = {name: None if values is None else values[part] for name, values in facts.items()}
+            return {recipe: recipe(_taken(pixels, self._channels[recipe]), **given) for recipe in recipes}
 
         scores = np.empty(count, dtype=np.float32)
         if count <= _PART:
-            scores[:] = self.root.scores(prepare(0)) if count else 0.0
+            scores[:] = node.scores(prepare(0)) if count else 0.0
             return scores
         with ThreadPoolExecutor(1) as aside:
             coming = aside.submit(prepare, 0)
@@ -160,7 +135,7 @@ class Bundle:
                 planes = coming.result()
                 if start + _PART < count:
                     coming = aside.submit(prepare, start + _PART)
-                scores[start : start + _PART] = self.root.scores(planes)
+                scores[start : start + _PART] = node.scores(planes)
         return scores
 
 

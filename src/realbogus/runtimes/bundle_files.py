@@ -21,15 +21,18 @@ from ..ensemble import ENSEMBLE
 from ..ensemble_files import inside, member_path
 from ..errors import ConfigError, ModelError, OutputError, UnknownNameError
 from ..files import write_text, write_whole
-from .bundle import Bundle, Node
+from .bundle import Bundle
 from .certificate import Certificate
+from .gate import Gate
+from .node import Node
 from .onnx import Device
 from .runtime import RUNTIMES, Runtime
 
 __all__ = ["BUNDLE_FILE", "check_bundle_place", "is_bundle", "read_bundle", "refuse_bundle", "write_bundle"]
 
 BUNDLE_FILE = "bundle.json"
-_FORMAT = 1
+#: Of a bundle without a gate, and with one: who knows nothing of gates must not open that and leave it out.
+_FORMAT, _GATED = 1, 2
 _MEMBERS = "members"
 #: How `_store` names a network's files, also one that was cut off.
 _OURS = re.compile(r"\d{2,}-.+-[0-9a-f]{8}(\.part)?\.(onnx|xml|bin)")
@@ -95,8 +98,9 @@ def write_bundle(bundle: Bundle, folder: Path | str) -> Path:
     folder = check_bundle_place(folder)
     files: dict[str, dict[str, Any]] = {}
     tree = _store(bundle.root, folder, files)
-    values = {
-        "format": _FORMAT,
+    gate = bundle.gate
+    values: dict[str, Any] = {
+        "format": _FORMAT if gate is None else _GATED,
         "realbogus": __version__,
         "runtime": bundle.runtime,
         "precision": bundle.precision,
@@ -104,6 +108,8 @@ def write_bundle(bundle: Bundle, folder: Path | str) -> Path:
         "certificate": None if bundle.certificate is None else bundle.certificate.to_dict(),
         "files": files,
     }
+    if gate is not None:
+        values["gate"] = _store(gate.node, folder, files) | {"cut": gate.cut, "passed": gate.passed}
     values["sha256"] = _digest(values)
     write_text(folder / BUNDLE_FILE, json.dumps(values, indent=1) + "\n")
     try:
@@ -158,9 +164,19 @@ def _read(folder: Path, text: bytes, threads: int, device: Device) -> Bundle:
                 "export it with --runtime onnx for that"
             )
         root = _open(values["classifier"], folder, values["files"], runtime, threads, device)
+        gate = None
+        if ("gate" in values) != (values["format"] == _GATED):
+            raise ModelError(
+                f"{folder} is of format {values['format']} and has {'a' if 'gate' in values else 'no'} gate: {_DAMAGED}"
+            )
+        if "gate" in values:
+            its = values["gate"]
+            node = _open(its, folder, values["files"], runtime, threads, device)
+            gate = Gate(node, its["cut"], its["passed"])
         given = values["certificate"]
         return Bundle(
             root,
+            gate=gate,
             runtime=values["runtime"],
             precision=values["precision"],
             certificate=None if given is None else Certificate.from_dict(given),
@@ -188,10 +204,10 @@ def _values(folder: Path, text: bytes) -> dict[str, Any]:
         raise ModelError(f"{path} cannot be read ({error}): {_DAMAGED}") from error
     if not isinstance(values, dict) or not isinstance(values.get("format"), int):
         raise ModelError(f"{path} says nothing of its format: it is damaged, or no bundle of ours")
-    if values["format"] != _FORMAT:
+    if values["format"] not in (_FORMAT, _GATED):
         raise ModelError(
             f"{folder} has bundle format {values['format']} (written by realbogus {values.get('realbogus')}), this "
-            f"realbogus {__version__} reads {_FORMAT}: update the older one, or export again"
+            f"realbogus {__version__} reads {_FORMAT} and {_GATED}: update the older one, or export again"
         )
     if values.pop("sha256", None) != _digest(values):
         raise ModelError(f"{path} is not as it was written: {_DAMAGED}")

@@ -14,15 +14,17 @@ from ..model import Model
 from ..scoring import channel_indices, score_rows, sigmoid
 from ..stamps import StampSet
 from .bf16 import rounded_graph
-from .bundle import Bundle, Node
+from .bundle import Bundle
 from .bundle_files import check_bundle_place, write_bundle
 from .certificate import Certificate, certify, data_hash, held_out_rows
 from .export import to_onnx
+from .gate import Gate, choose_cut
+from .node import Node
 from .onnx import OnnxClassifier
 from .openvino import cpu_has_bf16
 from .quantise import SAMPLE, calibration_sample, quantise
 from .runtime import Runtime, resolve_runtime
-from .tolerance import Tolerance
+from .tolerance import GATED, Tolerance
 
 __all__ = ["export_bundle"]
 
@@ -38,6 +40,8 @@ def export_bundle(
     sample: int = SAMPLE,
     most: float = 0.01,
     tolerance: Tolerance | None = None,
+    gate: Classifier | None = None,
+    gate_stamps: StampSet | None = None,
 ) -> Bundle:
     """Export a model or an ensemble as a bundle, if it scores as the model does.
 
@@ -61,7 +65,12 @@ def export_bundle(
         Mean change of a score on those above which a network of an ensemble is left in bf16, not int8:
         some (EfficientNets) bear int8 badly, and gain least by it.
     tolerance : Tolerance, optional
-        What may change; that of the precision where absent.
+        What may change; that of the precision where absent, or `GATED` behind a gate, whose scores are its own.
+    gate : Classifier, optional
+        A quick one, as `distil` makes it of the model: what it takes for surely bogus the model need not see.
+    gate_stamps : StampSet, optional
+        Stamps of the survey that neither was trained on, nor among those held out, with real ones among them: the
+        gate's cut is chosen on these (`choose_cut`). Needed with a gate.
 
     Returns
     -------
@@ -80,22 +89,32 @@ def export_bundle(
         The folder cannot be written or holds other things.
     """
     way = resolve_runtime(runtime, precision)
+    if (gate is None) != (gate_stamps is None):
+        raise InputError("a gate needs stamps to choose its cut on, and such stamps a gate: hand in both or neither")
     if precision == "int8" and stamps is None:
         raise InputError("int8 needs calibration stamps of the survey: hand in some hundred (`--stamps`)")
     check_bundle_place(folder)
     rows = held_out_rows(held_out)
     before = score_rows(model, held_out, rows)  # stamps that do not fit are found here, before any work
-    exported = _exported(model)
     chosen = None if precision != "int8" or stamps is None else stamps.select(_sample(stamps, sample))
-    root = _node(exported, way, "bf16" if precision == "bf16" else "f32", chosen, most)
+    arithmetic = "bf16" if precision == "bf16" else "f32"
+    root = _node(_exported(model), way, arithmetic, chosen, most)
     if precision == "int8" and not any(leaf.quantised for leaf in root.leaves()):
         raise ParityError(
             f"no network of {model.card.name} bears int8: on the calibration stamps scores change by more than "
             f"{most:g} on the mean. Nothing was written: take bf16"
         )
-    bundle = Bundle(root, runtime=runtime, precision=precision)
     worked_out = any(leaf.arithmetic == "bf16" for leaf in root.leaves()) and not cpu_has_bf16()
-    judged = Bundle(_emulated(root), runtime=runtime, precision=precision) if worked_out else bundle
+    bundle = Bundle(root, runtime=runtime, precision=precision)
+    judged = bundle.with_root(_emulated(root)) if worked_out else bundle
+    if gate is not None and gate_stamps is not None:
+        node = _node(_exported(gate), way, arithmetic, chosen, most)
+        looks = bundle.with_root(node if cpu_has_bf16() else _emulated(node))
+        cut = _cut(looks, model, gate_stamps)
+        passed = float((score_rows(looks, held_out, rows) >= np.float32(cut)).mean())
+        judged = judged.with_gate(Gate(looks.root, cut, passed))
+        bundle = bundle.with_gate(Gate(node, cut, passed))
+        tolerance = tolerance or GATED
     certificate = certify(
         before,
         score_rows(judged, held_out, rows),
@@ -108,6 +127,13 @@ def export_bundle(
     )
     certificate.check(model.card.name)
     return _written(bundle, certificate, folder)
+
+
+def _cut(gate: Classifier, model: Classifier, stamps: StampSet) -> float:
+    """Choose the cut of a gate, as it will be deployed, by what it and the model say of the same stamps."""
+    rows = np.flatnonzero(stamps.usable)
+    said, heard = (score_rows(each, stamps, rows) for each in (gate, model))
+    return choose_cut(said, heard, stamps.labels[rows], threshold=model.card.threshold)
 
 
 def _written(bundle: Bundle, certificate: Certificate, folder: Path | str) -> Bundle:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing as mp
 import os
 import resource
@@ -12,19 +13,27 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelError, RealbogusError
-from .contenders import CONTENDERS, label_of, random_stamps
+from ..errors import InputError, ModelError, RealbogusError
+from .contenders import CONTENDERS, as_held_out, label_of, random_stamps, some_stamps
 from .onnx import Device
 
 __all__ = ["ask", "rivals"]
 
 #: Calls whose times give the percentiles, at most.
 _CALLS = 1000
+#: Stamps of a set that are timed, at least: a gate's share of fewer is chance.
+_STAMPS = 2048
 
 
 @contextmanager
 def rivals(
-    names: Sequence[str], path: Path, threads: int, most: int, left_out: dict[str, str], device: Device = "cpu"
+    names: Sequence[str],
+    path: Path,
+    threads: int,
+    most: int,
+    left_out: dict[str, str],
+    device: Device = "cpu",
+    stamps: Path | None = None,
 ) -> Iterator[dict[str, Connection]]:
     """Start a process for each contender that can run here; end them afterwards."""
     context = mp.get_context("spawn")
@@ -35,7 +44,9 @@ def rivals(
             if name in left_out:
                 continue
             here, there = context.Pipe()
-            process = context.Process(target=_serve, args=(there, name, path, threads, most, device), daemon=True)
+            process = context.Process(
+                target=_serve, args=(there, name, path, threads, most, device, stamps), daemon=True
+            )
             process.start()
             processes.append(process)
             there.close()  # so that the end of the process is the end of the line
@@ -77,22 +88,32 @@ def ask(line: Connection, what: tuple[int, float] | None) -> Any:
     return answer
 
 
-def _serve(line: Connection, name: str, path: Path, threads: int, most: int, device: Device) -> None:
+def _serve(
+    line: Connection, name: str, path: Path, threads: int, most: int, device: Device, stamps: Path | None = None
+) -> None:
     """Work as a contender's process; what ends it is told."""
     try:
-        _work(line, name, path, threads, most, device)
+        _work(line, name, path, threads, most, device, stamps)
     except RealbogusError as error:
         line.send(str(error))
     except Exception as error:  # a runtime raises what it likes
         line.send(f"{type(error).__name__}: {error}")
 
 
-def _work(line: Connection, name: str, path: Path, threads: int, most: int, device: Device) -> None:
+def _work(
+    line: Connection, name: str, path: Path, threads: int, most: int, device: Device, stamps: Path | None
+) -> None:
     """Open the model, then time what is asked for."""
     if hasattr(os, "sched_setaffinity"):  # what prepares stamps beside the network has no processor of its own
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     model = CONTENDERS.resolve(name)(path, threads, device)
-    pixels, noise, fwhm = random_stamps(model.card, most)
+    if stamps is None:
+        pixels, noise, fwhm = random_stamps(model.card, most)
+        model = as_held_out(model, (pixels, noise, fwhm))
+    else:
+        pixels, noise, fwhm = some_stamps(model.card, stamps, max(most, _STAMPS))
+        if len(pixels) < most:
+            raise InputError(f"{stamps} has {len(pixels)} stamps to time, fewer than a batch of {most}")
     model.predict(pixels[:64], noise=noise[:64], fwhm=fwhm[:64])
     runtime = label_of(model)
     line.send(True)
@@ -101,13 +122,19 @@ def _work(line: Connection, name: str, path: Path, threads: int, most: int, devi
             size, seconds = line.recv()
         except EOFError:
             return
-        part = {"noise": noise[:size], "fwhm": fwhm[:size]}
+        places = itertools.cycle(range(0, len(pixels) - size + 1, size))  # a gate treats no two parts alike
+
+        def call(at: int, size: int = size) -> None:
+            rows = slice(at, at + size)
+            model.predict(pixels[rows], noise=noise[rows], fwhm=fwhm[rows])
+
         if size < most:
-            model.predict(pixels[:size], **part)
+            call(0)
         times: list[float] = []
         while sum(times) < seconds and len(times) < _CALLS:
+            at = next(places)
             started = time.perf_counter()
-            model.predict(pixels[:size], **part)
+            call(at)
             times.append(time.perf_counter() - started)
         # on Linux in KiB
         line.send((runtime, times, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))

@@ -1,0 +1,118 @@
+"""A gate: a quick network that sends away what is surely bogus, so that slow ones need not look at it.
+
+Nearly all of a night's candidates are bogus, and most of these plainly so. What the gate scores below its cut keeps
+the gate's score; all else goes on to the networks behind it (a cascade: Viola & Jones 2001). The cut is chosen on
+stamps that neither was trained on: so low that what the networks call real goes on.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..classifier import Card
+from ..errors import InputError, ModelError
+from .node import Node
+
+__all__ = ["LOST", "Gate", "choose_cut", "gated_card"]
+
+#: Share of the stamps that the gate may send away though the networks call them real: a quarter of what a
+#: certificate lets flip.
+LOST = 2.5e-4
+#: Odds of the cut beside those of the lowest stamp that must go on: stamps that were not seen score lower still.
+_MARGIN = 0.5
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Who looks first, and what it may decide alone.
+
+    Parameters
+    ----------
+    node : Node
+        The quick network.
+    cut : float
+        What it scores below this keeps its score; the rest goes on.
+    passed : float
+        Share of the held-out stamps that went on.
+
+    Raises
+    ------
+    ModelError
+        A cut or a share that cannot be.
+    """
+
+    node: Node
+    cut: float
+    passed: float
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be."""
+        for what, value in (("cut", self.cut), ("share that goes on", self.passed)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+                raise ModelError(f"the gate's {what} is {value!r}, expected a number in 0 to 1")
+
+    def goes_on(self, scores: ArrayLike) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+        """Return which stamps go on, by the gate's scores; NaN does."""
+        return ~(np.asarray(scores, dtype=np.float32) < np.float32(self.cut))
+
+
+def choose_cut(gate: ArrayLike, model: ArrayLike, labels: ArrayLike, *, threshold: float, lost: float = LOST) -> float:
+    """Return the cut of a gate: half the odds of the lowest of its scores among the stamps that must go on.
+
+    Those are what the model calls real, and what is labelled real; of them a share `lost` of all stamps may stay
+    behind, rounded down.
+
+    Parameters
+    ----------
+    gate, model : array_like, shape (N,)
+        Scores of the same stamps, which neither was trained on.
+    labels : array_like of int, shape (N,)
+        1 is real; any other is not known to be.
+    threshold : float
+        The model's: `score >= threshold` is real. The cut is never above it.
+    lost : float
+        In 0 to 1.
+
+    Raises
+    ------
+    InputError
+        Lengths differ, scores are not finite, or no stamp must go on, so that nothing tells where to cut.
+
+    Examples
+    --------
+    >>> choose_cut([0.01, 0.02, 0.5, 0.9], [0.1, 0.2, 0.7, 0.9], [0, 0, 0, 1], threshold=0.6)
+    0.3333333333333333
+    """
+    one, two = (np.asarray(scores, dtype=np.float64) for scores in (gate, model))
+    real = np.asarray(labels) == 1
+    if not one.shape == two.shape == real.shape or one.ndim != 1:
+        raise InputError(f"scores of shapes {one.shape} and {two.shape} with labels of shape {real.shape}")
+    if not (np.isfinite(one).all() and np.isfinite(two).all()):
+        raise InputError("scores that are not finite tell nothing of a gate: look at the stamps' pixels")
+    must = np.sort(one[(two >= threshold) | real])
+    if not len(must):
+        raise InputError(
+            f"the model calls none of {len(one)} stamps real, and none is labelled so: where the gate may cut is not "
+            "known; hand in stamps with real ones among them (`--gate-stamps`)"
+        )
+    lowest = float(must[min(math.floor(lost * len(one)), len(must) - 1)])
+    odds = _MARGIN * lowest / max(1 - lowest, 1e-9)
+    return min(odds / (1 + odds), threshold)
+
+
+def gated_card(card: Card, gate: Card) -> Card:
+    """Return a model's card as it is behind a gate: stamps must have the channels of both.
+
+    Examples
+    --------
+    >>> from realbogus.preprocess import Preprocess
+    >>> wide = Preprocess(planes=("psf:science",), channels=("science", "difference"))
+    >>> gated_card(Card("slow", "resnet18"), Card("quick", "compact", preprocess=wide)).channels
+    ('difference', 'science')
+    """
+    channels = tuple(dict.fromkeys((*card.channels, *gate.channels)))
+    return replace(card, preprocess=replace(card.preprocess, channels=channels))
