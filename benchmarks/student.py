@@ -6,10 +6,10 @@ STUDY is a folder of `realbogus reproduce --scale small` that is done. Its trio 
 with the recipe of `configs/student.toml`, all stamps of the training side, hard bogus too; labels have their share. OUT
 gets `trio`, `student`, and stamp sets for `benchmarks/runtimes.py`: `stamps` of the training side to calibrate on,
 `gate-stamps`, the validation side with its hard bogus, to choose a gate's cut on, and for certificates the test side,
-`held-out` without its hard bogus and `held-out-hard` with them, as the sky has them.
+`held-out` without its hard bogus and `sky` with them.
 
     python benchmarks/runtimes.py --trio OUT/trio --student OUT/student --held-out OUT/held-out --stamps OUT/stamps \
-        --gate-stamps OUT/gate-stamps
+        --gate-stamps OUT/gate-stamps --sky OUT/sky
 
 A run that was cut off goes on. Leaves with status 1 where the student's AUC on the test side is more than 0.001 below
 the trio's. The figures come last.
@@ -80,7 +80,7 @@ def main() -> int:
             "student": score_rows(student, stamps, test),
         }
     stamps.select(test[~hard[side == "test"]]).save(options.out / "held-out")
-    stamps.select(test).save(options.out / "held-out-hard")
+    stamps.select(test).save(options.out / "sky")
     stamps.select(rows[side == "valid"]).save(options.out / "gate-stamps")
     learned, real = rows[side == "train"], stamps.labels[rows[side == "train"]] == 1
     calibrating = np.sort(np.concatenate([learned[real][::2], learned[~real][::20]]))  # reals are few: half of them

@@ -70,8 +70,10 @@ def test_from_a_model_to_scores_of_its_bundle(home, tmp_path, capsys):
 def test_a_bundle_behind_a_gate(home, tmp_path, capsys, fails, monkeypatch):
     monkeypatch.setattr("realbogus.runtimes.certificate.Certificate.complaints", lambda self: [])
     stamps, model = home / "stamps", home / "model"
+    StampSet.load(stamps).select(np.arange(0, 240, 2)).save(tmp_path / "fresh")
     words = ["export", model, "-o", tmp_path / "b", "--precision", "f32", "--held-out", stamps, "--gate", model]
-    run(*words, "--gate-stamps", stamps)
+    assert "are those held out" in fails(*words, "--gate-stamps", stamps)
+    run(*words, "--gate-stamps", tmp_path / "fresh")
     said = " ".join(capsys.readouterr().out.split())
     assert "keeps its score" in said and "of the held-out stamps go on to" in said and "verdicts that flip" in said
     assert load_classifier(tmp_path / "b").gate is not None
@@ -81,9 +83,9 @@ def test_a_bundle_behind_a_gate(home, tmp_path, capsys, fails, monkeypatch):
         "--alone", "--stamps", stamps)  # fmt: skip
     said = " ".join(capsys.readouterr().out.split())
     assert "openvino f32 gated" in said and "times as quick as openvino f32, best against best" in said
-    assert "went on to the networks behind it" in said
+    assert f"of the stamps of {stamps} go on to the networks behind it" in said
     asked: list[str] = []
-    monkeypatch.setattr(deploy, "_simulated", lambda what, _: asked.append(what) or StampSet.load(stamps))
+    monkeypatch.setattr(deploy, "_simulated", lambda what, _: asked.append(what) or StampSet.load(tmp_path / "fresh"))
     run(*(word if word != tmp_path / "b" else tmp_path / "c" for word in words))
     assert asked == ["gate_stamps"]
     assert "--gate-stamps are for a gate" in fails(

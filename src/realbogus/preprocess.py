@@ -172,15 +172,10 @@ class Preprocess:
                 f"stamps have shape {stamps.shape}, expected (N, {len(self.channels)}, S, S) "
                 f"for the channels {self.channels}"
             )
-        if not np.isfinite(stamps).all():
-            raise InputError(
-                "stamps hold NaN or infinite pixels: cut them with `realbogus cut`, which fills such pixels"
-            )
+        self.check(stamps, fwhm)
         count = len(stamps)
         size = _per_stamp("fwhm", fwhm, count)
         if size is None:
-            if self.needs_fwhm:
-                raise InputError("this model resamples stamps to one PSF size: hand in `fwhm`, pixels, one a stamp")
             size = np.full(count, self.fwhm_px, dtype=np.float32)
         sigma = _per_stamp("noise", noise, count)
         side = stamps.shape[-1]
@@ -202,6 +197,21 @@ class Preprocess:
             view, _, channel = plane.partition(":")
             out[:, k] = self._view(view, stretched[:, self.channels.index(channel)], size)
         return out
+
+    def check(self, stamps: NDArray[np.float32], fwhm: ArrayLike | None) -> None:
+        """Refuse pixels that are not finite, and stamps without a PSF size where one is needed.
+
+        Raises
+        ------
+        InputError
+            They are so.
+        """
+        if not np.isfinite(stamps).all():
+            raise InputError(
+                "stamps hold NaN or infinite pixels: cut them with `realbogus cut`, which fills such pixels"
+            )
+        if fwhm is None and self.needs_fwhm:
+            raise InputError("this model resamples stamps to one PSF size: hand in `fwhm`, pixels, one a stamp")
 
     def _orient(self, stamps: NDArray[np.float32], fwhm: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn fading sources into brightening ones, in place."""

@@ -19,11 +19,12 @@ from realbogus.errors import ConfigError, ModelError, UnknownNameError
 from realbogus.files import plain
 from realbogus.runtimes import bench as room
 from realbogus.runtimes.bench import bench, cold_start
-from realbogus.runtimes.contenders import CONTENDERS, label_of, random_stamps
+from realbogus.runtimes.contenders import CONTENDERS, label_of
 from realbogus.runtimes.export import export_onnx
 from realbogus.runtimes.need import needs, ratios, workers_needed
 from realbogus.runtimes.onnx import CARD_KEY, OnnxClassifier
 from realbogus.runtimes.rivals import _serve
+from realbogus.runtimes.timed import random_stamps
 from realbogus.stamps import StampSet
 
 

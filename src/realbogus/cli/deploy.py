@@ -23,6 +23,8 @@ __all__ = ["VERBS", "show_certificate"]
 
 #: Simulated pairs of frames where no stamps are given: some 400 stamps to calibrate on, 1,200 to certify on.
 _PAIRS = {"stamps": 25, "held_out": 80, "gate_stamps": 80}
+#: Share of the stamps that go on, above which a gate costs more than it saves.
+_USELESS = 0.95
 _SEEDS = {"stamps": 9001, "held_out": 9002, "gate_stamps": 9003}
 
 
@@ -86,8 +88,9 @@ def _export(options: Any, console: Console, errors: Console) -> None:
     if bundle.gate is not None:
         tell(
             console,
-            f"gate: what {bundle.gate.node.card.name} scores below {bundle.gate.cut:.4f} keeps its score, "
-            f"{bundle.gate.passed:.1%} of the held-out stamps go on to {model.card.name}",
+            f"gate: what {bundle.gate.node.card.name} scores below {bundle.gate.cut:.3g} keeps its score, "
+            f"{bundle.gate.passed:.1%} of the held-out stamps go on to {model.card.name}"
+            + (": the gate is of no use, leave it out" if bundle.gate.passed > _USELESS else ""),
         )
     if bundle.certificate is not None:
         show_certificate(bundle.certificate, console, f"{model.card.name} in {runtime} {precision}")
@@ -179,7 +182,8 @@ def _bench(options: Any, console: Console, errors: Console) -> None:
     for name, reason in found["left_out"].items():
         tell(console, f"left out {name}: {reason}")
     if found["model"]["passed"] is not None:
-        tell(console, f"gated: {found['model']['passed']:.1%} of the held-out stamps went on to the networks behind it")
+        whose = f"of {options.stamps}" if options.stamps else "that were held out, and so of those timed"
+        tell(console, f"gated: {found['model']['passed']:.1%} of the stamps {whose} go on to the networks behind it")
     for name, ratio in found["times_as_quick"].items():
         tell(console, f"{found['model']['runtime']} is {ratio:.2f} times as quick as {name}, best against best")
     if found["cold_start_s"]:

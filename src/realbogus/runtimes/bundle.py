@@ -30,7 +30,8 @@ class Bundle:
     """A model or an ensemble ready to be deployed. A `Classifier`.
 
     It scores as the networks one by one would, but prepares stamps once for all networks that see the same,
-    and while the networks work on those before. What a gate sends away keeps the gate's score.
+    and while the networks work on those before. What a gate sends away keeps the gate's score; what goes on is
+    prepared for the others then.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ class Bundle:
     ) -> None:
         self.root, self.gate, self.runtime, self.precision = root, gate, runtime, precision
         self.certificate = certificate
-        self._card = root.card if gate is None else gated_card(root.card, gate.node.card)
+        self._card = root.card if gate is None else gated_card(root.card, gate)
         nodes = [root] if gate is None else [root, gate.node]
         recipes = {network.card.preprocess for node in nodes for network in node.networks()}
         try:
@@ -72,7 +73,7 @@ class Bundle:
 
     @property
     def card(self) -> Card:
-        """What the model is, with its threshold and calibration; behind a gate with the channels of both."""
+        """What the model is, with its threshold and calibration; see `gated_card` for one behind a gate."""
         return self._card
 
     def with_threshold(self, threshold: float) -> Bundle:
@@ -123,6 +124,8 @@ class Bundle:
             part = part if rows is None else rows[part]
             pixels = np.asarray(stamps[part])
             given = {name: None if values is None else values[part] for name, values in facts.items()}
+            if self.gate is not None and node is self.gate.node:  # what is wrong must not depend on who goes on
+                self.card.preprocess.check(pixels, given["fwhm"])
             return {recipe: recipe(_taken(pixels, self._channels[recipe]), **given) for recipe in recipes}
 
         scores = np.empty(count, dtype=np.float32)

@@ -84,6 +84,9 @@ class Certificate:
                 f"the AUC {'falls' if limit.gain else 'changes'} by {change:.6f} "
                 f"({self.auc_before:.6f} to {self.auc_after:.6f}), more than {limit.auc:g}"
             )
+        more = self.missed_after - self.missed_before
+        if limit.missed is not None and more > int(limit.missed * self.real):
+            wrong.append(f"{more} more of {self.real} real are missed, more than {limit.missed:.1%}")
         if self.flips > limit.flips * self.stamps:
             few = (
                 f"; to tell {limit.flips:.1%} takes {1 / limit.flips:.0f}" if 0 < self.stamps * limit.flips < 1 else ""
@@ -114,7 +117,8 @@ class Certificate:
             ("AUC", f"{self.auc_before:.6f}", f"{self.auc_after:.6f}",
              f"{self.auc_after - self.auc_before:+.6f} (limit {limit.auc:g})"),
             (f"real missed at the threshold ({self.threshold:.3f})", str(self.missed_before), str(self.missed_after),
-             f"{self.missed_after - self.missed_before:+d}"),
+             f"{self.missed_after - self.missed_before:+d}"
+             + ("" if limit.missed is None else f" (limit {int(limit.missed * self.real)})")),
             (f"real missed at specificity {100 * self.specificity:g} %", str(self.fixed_before), str(self.fixed_after),
              f"{self.fixed_after - self.fixed_before:+d}"),
             ("largest change of a score", "", "", f"{self.largest_change:.2e}{most}"),

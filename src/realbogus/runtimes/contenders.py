@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..classifier import Card, Classifier
+from ..classifier import Classifier
 from ..ensemble import Ensemble
-from ..errors import ConfigError, InputError
+from ..errors import ConfigError
 from ..registry import Registry
-from ..scoring import channel_indices
-from ..stamps import STAMP_SIZE, StampSet
 from . import load_classifier
 from .bundle import Bundle
 from .node import Node
 from .onnx import Device, OnnxClassifier
 
-__all__ = ["CONTENDERS", "Contender", "as_held_out", "label_of", "random_stamps", "some_stamps"]
-
-#: Pixels (N, C, S, S), noise (N,) and PSF sizes (N,), as `predict` takes them.
-Stamps = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+__all__ = ["CONTENDERS", "Contender", "label_of"]
 
 #: From the path of a model, a number of threads and a device to the classifier that is timed.
 Contender = Callable[[Path, int, Device], Classifier]
@@ -87,58 +78,6 @@ def label_of(model: Classifier) -> str:
 def _where(model: object) -> str:
     device = str(getattr(model, "device", "cpu"))
     return "" if device == "cpu" else f" {device}"
-
-
-def random_stamps(card: Card, count: int) -> Stamps:
-    """Return stamps, noise and PSF sizes as ten frames might give them.
-
-    How quick a network is does not depend on more; how many stamps a gate sends away does, see `as_held_out`.
-
-    Returns
-    -------
-    tuple of ndarray
-        Pixels (count, C, S, S), noise (count,), fwhm (count,).
-    """
-    rng = np.random.default_rng(0)
-    side = max(STAMP_SIZE, card.preprocess.size)
-    frame = np.arange(count) % 10
-    noise, fwhm = rng.uniform(3, 10, 10).astype(np.float32)[frame], rng.uniform(2, 4, 10).astype(np.float32)[frame]
-    pixels = rng.standard_normal((count, len(card.channels), side, side), dtype=np.float32)
-    pixels[:, :, side // 2 - 1 : side // 2 + 2, side // 2 - 1 : side // 2 + 2] += 10.0
-    return pixels * noise[:, None, None, None], noise, fwhm
-
-
-def some_stamps(card: Card, folder: Path, count: int) -> Stamps:
-    """Return stamps of a set, drawn at random, with the channels that the card asks for; all where they are fewer.
-
-    Raises
-    ------
-    InputError
-        A channel is missing, or no stamp can be used.
-    """
-    stamps = StampSet.load(folder)
-    rows = np.flatnonzero(stamps.usable)
-    if not len(rows):
-        raise InputError(f"none of {len(stamps)} stamps of {folder} can be scored: choose another set")
-    rows = np.sort(np.random.default_rng(0).permutation(rows)[:count])
-    np.random.default_rng(1).shuffle(rows)  # read in order, handed in out of it
-    pixels = np.asarray(stamps.pixels[rows][:, channel_indices(stamps.channels, card.channels)], dtype=np.float32)
-    return pixels, stamps.noise[rows], stamps.fwhm[rows]
-
-
-def as_held_out(model: Classifier, stamps: Stamps) -> Classifier:
-    """Return a model whose gate lets as many of these stamps go on as went on of those held out.
-
-    What random stamps look like says nothing of a gate; how many of a survey's go on was measured.
-    """
-    if not isinstance(model, Bundle) or model.gate is None:
-        return model
-    pixels, noise, fwhm = stamps
-    gate = model.gate
-    channels = channel_indices(model.card.channels, gate.node.card.channels)
-    scores = model.with_gate(None).with_root(gate.node).predict(pixels[:, channels], noise=noise, fwhm=fwhm)
-    cut = float(np.quantile(scores, 1 - gate.passed, method="higher"))
-    return model.with_gate(replace(gate, cut=cut))
 
 
 def _in_pytorch(model: Classifier | Node, device: Device = "cpu") -> Classifier:

@@ -11,7 +11,7 @@ from ..classifier import Classifier
 from ..ensemble import Ensemble
 from ..errors import InputError, ModelError, ParityError
 from ..model import Model
-from ..scoring import channel_indices, score_rows, sigmoid
+from ..scoring import channel_indices, score_rows, sigmoid, verdicts
 from ..stamps import StampSet
 from .bf16 import rounded_graph
 from .bundle import Bundle
@@ -65,7 +65,7 @@ def export_bundle(
         Mean change of a score on those above which a network of an ensemble is left in bf16, not int8:
         some (EfficientNets) bear int8 badly, and gain least by it.
     tolerance : Tolerance, optional
-        What may change; that of the precision where absent, or `GATED` behind a gate, whose scores are its own.
+        What may change; that of the precision where absent, and `GATED` once they are behind a gate.
     gate : Classifier, optional
         A quick one, as `distil` makes it of the model: what it takes for surely bogus the model need not see.
     gate_stamps : StampSet, optional
@@ -96,6 +96,10 @@ def export_bundle(
     check_bundle_place(folder)
     rows = held_out_rows(held_out)
     before = score_rows(model, held_out, rows)  # stamps that do not fit are found here, before any work
+    first = None
+    if gate is not None and gate_stamps is not None:
+        _check_gate(gate, model, held_out, gate_stamps, stamps)
+        first = _exported(gate)
     chosen = None if precision != "int8" or stamps is None else stamps.select(_sample(stamps, sample))
     arithmetic = "bf16" if precision == "bf16" else "f32"
     root = _node(_exported(model), way, arithmetic, chosen, most)
@@ -104,29 +108,48 @@ def export_bundle(
             f"no network of {model.card.name} bears int8: on the calibration stamps scores change by more than "
             f"{most:g} on the mean. Nothing was written: take bf16"
         )
-    worked_out = any(leaf.arithmetic == "bf16" for leaf in root.leaves()) and not cpu_has_bf16()
+
+    def certified(bundle: Bundle, nodes: list[Node], limit: Tolerance | None) -> Certificate:
+        certificate = certify(
+            before,
+            score_rows(bundle, held_out, rows),
+            held_out.labels[rows],
+            threshold=model.card.threshold,
+            precision=precision,
+            arithmetic=_told(nodes, precision),
+            tolerance=limit,
+            data=data_hash(held_out, rows),
+        )
+        certificate.check(model.card.name)
+        return certificate
+
     bundle = Bundle(root, runtime=runtime, precision=precision)
-    judged = bundle.with_root(_emulated(root)) if worked_out else bundle
-    if gate is not None and gate_stamps is not None:
-        node = _node(_exported(gate), way, arithmetic, chosen, most)
-        looks = bundle.with_root(node if cpu_has_bf16() else _emulated(node))
+    judged = bundle.with_root(_emulated(root))
+    certificate = certified(judged, [root], tolerance)
+    if first is not None and gate_stamps is not None:  # the networks behind it have proved themselves
+        node = _node(first, way, arithmetic, chosen, most)
+        looks = bundle.with_root(_emulated(node))
         cut = _cut(looks, model, gate_stamps)
-        passed = float((score_rows(looks, held_out, rows) >= np.float32(cut)).mean())
-        judged = judged.with_gate(Gate(looks.root, cut, passed))
+        passed = float(verdicts(score_rows(looks, held_out, rows), cut).mean())
         bundle = bundle.with_gate(Gate(node, cut, passed))
-        tolerance = tolerance or GATED
-    certificate = certify(
-        before,
-        score_rows(judged, held_out, rows),
-        held_out.labels[rows],
-        threshold=model.card.threshold,
-        precision=precision,
-        arithmetic=_told(root, precision, worked_out),
-        tolerance=tolerance,
-        data=data_hash(held_out, rows),
-    )
-    certificate.check(model.card.name)
+        judged = judged.with_gate(Gate(looks.root, cut, passed))
+        certificate = certified(judged, [root, node], tolerance or GATED)
     return _written(bundle, certificate, folder)
+
+
+def _check_gate(
+    gate: Classifier, model: Classifier, held_out: StampSet, gate_stamps: StampSet, stamps: StampSet | None
+) -> None:
+    """Refuse stamps without what the gate or the model looks at, and to be judged by the stamps that chose the cut."""
+    for each in (held_out, gate_stamps, *([] if stamps is None else [stamps])):
+        channel_indices(each.channels, gate.card.channels)
+    channel_indices(gate_stamps.channels, model.card.channels)
+    every = np.arange(len(held_out))
+    if len(gate_stamps) == len(held_out) and data_hash(gate_stamps, every) == data_hash(held_out, every):
+        raise InputError(
+            "the stamps to choose the gate's cut on are those held out, and the certificate would say nothing: hand in "
+            "others (`--gate-stamps`)"
+        )
 
 
 def _cut(gate: Classifier, model: Classifier, stamps: StampSet) -> float:
@@ -175,19 +198,20 @@ def _node(model: Classifier, way: Runtime, arithmetic: str, stamps: StampSet | N
     return Node(card, way.open(card, graph, b"", "bf16", 0, "cpu", card.name), arithmetic="bf16")
 
 
-def _told(root: Node, precision: str, worked_out: bool) -> str:
+def _told(nodes: list[Node], precision: str) -> str:
     """Say in what a certificate was measured."""
-    how = "bf16, worked out in f32 as this processor has none" if worked_out else "bf16"
-    if precision != "int8":
-        return how if precision == "bf16" else "f32"
-    left = [leaf.card.name for leaf in root.leaves() if not leaf.quantised]
-    return f"int8, but {', '.join(left)} in {how}" if left else "int8"
+    leaves = [leaf for node in nodes for leaf in node.leaves()]
+    left = [leaf.card.name for leaf in leaves if leaf.arithmetic == "bf16"]
+    if not left:
+        return "int8" if precision == "int8" else "f32"
+    how = "bf16" if cpu_has_bf16() else "bf16, worked out in f32 as this processor has none"
+    return f"int8, but {', '.join(left)} in {how}" if precision == "int8" else how
 
 
 def _emulated(node: Node) -> Node:
-    """Put networks that work bf16 out in f32 in the place of those that would run in bf16 elsewhere."""
+    """Put networks that work bf16 out in f32 in the place of those that would run in bf16, where there is none."""
     if node.network is None:
         return Node(node.card, members=tuple(_emulated(member) for member in node.members))
-    if node.arithmetic != "bf16":
+    if node.arithmetic != "bf16" or cpu_has_bf16():
         return node
     return Node(node.card, OnnxClassifier(rounded_graph(node.network.contents[0])))

@@ -2,7 +2,7 @@
 
 Nearly all of a night's candidates are bogus, and most of these plainly so. What the gate scores below its cut keeps
 the gate's score; all else goes on to the networks behind it (a cascade: Viola & Jones 2001). The cut is chosen on
-stamps that neither was trained on: so low that what the networks call real goes on.
+stamps that neither was trained on: so low that what the networks call real goes on, and what is known to be real.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..classifier import Card
 from ..errors import InputError, ModelError
+from ..scoring import verdicts
 from .node import Node
 
 __all__ = ["LOST", "Gate", "choose_cut", "gated_card"]
 
-#: Share of the stamps that the gate may send away though the networks call them real: a quarter of what a
-#: certificate lets flip.
-LOST = 2.5e-4
+#: Share of the stamps that must go on which may stay behind all the same: an odd one in a thousand sets no cut.
+LOST = 1e-3
 #: Odds of the cut beside those of the lowest stamp that must go on: stamps that were not seen score lower still.
 _MARGIN = 0.5
 
@@ -55,16 +55,16 @@ class Gate:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise ModelError(f"the gate's {what} is {value!r}, expected a number in 0 to 1")
 
-    def goes_on(self, scores: ArrayLike) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-        """Return which stamps go on, by the gate's scores; NaN does."""
-        return ~(np.asarray(scores, dtype=np.float32) < np.float32(self.cut))
+    def goes_on(self, scores: ArrayLike) -> NDArray[np.bool_]:
+        """Return which stamps go on, by the gate's scores."""
+        return verdicts(scores, self.cut)
 
 
 def choose_cut(gate: ArrayLike, model: ArrayLike, labels: ArrayLike, *, threshold: float, lost: float = LOST) -> float:
     """Return the cut of a gate: half the odds of the lowest of its scores among the stamps that must go on.
 
-    Those are what the model calls real, and what is labelled real; of them a share `lost` of all stamps may stay
-    behind, rounded down.
+    Those are what the model calls real, and what is labelled real; a share `lost` of them may stay behind, rounded
+    down: none of fewer than a thousand.
 
     Parameters
     ----------
@@ -99,20 +99,28 @@ def choose_cut(gate: ArrayLike, model: ArrayLike, labels: ArrayLike, *, threshol
             f"the model calls none of {len(one)} stamps real, and none is labelled so: where the gate may cut is not "
             "known; hand in stamps with real ones among them (`--gate-stamps`)"
         )
-    lowest = float(must[min(math.floor(lost * len(one)), len(must) - 1)])
+    lowest = float(must[min(math.floor(lost * len(must)), len(must) - 1)])
     odds = _MARGIN * lowest / max(1 - lowest, 1e-9)
     return min(odds / (1 + odds), threshold)
 
 
-def gated_card(card: Card, gate: Card) -> Card:
-    """Return a model's card as it is behind a gate: stamps must have the channels of both.
+def gated_card(card: Card, gate: Gate) -> Card:
+    """Return a model's card as it is behind a gate.
 
-    Examples
-    --------
-    >>> from realbogus.preprocess import Preprocess
-    >>> wide = Preprocess(planes=("psf:science",), channels=("science", "difference"))
-    >>> gated_card(Card("slow", "resnet18"), Card("quick", "compact", preprocess=wide)).channels
-    ('difference', 'science')
+    Stamps must have what both need, as in `Ensemble.of`. The version names the gate: scores that travel with it tell
+    which they are. `config["gate"]` says where it cuts.
     """
-    channels = tuple(dict.fromkeys((*card.channels, *gate.channels)))
-    return replace(card, preprocess=replace(card.preprocess, channels=channels))
+    first, then = gate.node.card, card.preprocess
+    takes = replace(
+        then,
+        planes=tuple(dict.fromkeys((*then.planes, *first.preprocess.planes))),
+        channels=tuple(dict.fromkeys((*card.channels, *first.channels))),
+        size=max(then.size, first.preprocess.size),
+    )
+    facts = {"name": first.name, "version": first.version, "cut": gate.cut}
+    return replace(
+        card,
+        preprocess=takes,
+        version=f"{card.version}+{first.name}-{first.version}",
+        config={**card.config, "gate": facts},
+    )

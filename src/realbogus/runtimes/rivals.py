@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, ModelError, RealbogusError
-from .contenders import CONTENDERS, as_held_out, label_of, random_stamps, some_stamps
+from .bundle import Bundle
+from .contenders import CONTENDERS, label_of
 from .onnx import Device
+from .timed import random_stamps, some_stamps, spread
 
-__all__ = ["ask", "rivals"]
+__all__ = ["STAMPS", "ask", "rivals"]
 
 #: Calls whose times give the percentiles, at most.
 _CALLS = 1000
-#: Stamps of a set that are timed, at least: a gate's share of fewer is chance.
-_STAMPS = 2048
+#: Stamps that are timed, of a set or before a gate, at least: a gate's share of fewer is chance.
+STAMPS = 2048
 
 
 @contextmanager
@@ -107,22 +109,25 @@ def _work(
     if hasattr(os, "sched_setaffinity"):  # what prepares stamps beside the network has no processor of its own
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     model = CONTENDERS.resolve(name)(path, threads, device)
+    gate = model.gate if isinstance(model, Bundle) else None
     if stamps is None:
-        pixels, noise, fwhm = random_stamps(model.card, most)
-        model = as_held_out(model, (pixels, noise, fwhm))
+        made = random_stamps(model.card, most if gate is None else max(most, STAMPS))
     else:
-        pixels, noise, fwhm = some_stamps(model.card, stamps, max(most, _STAMPS))
-        if len(pixels) < most:
-            raise InputError(f"{stamps} has {len(pixels)} stamps to time, fewer than a batch of {most}")
+        made = some_stamps(model.card, stamps, max(most, STAMPS))
+        if len(made[0]) < most:
+            raise InputError(f"{stamps} has {len(made[0])} stamps to time, fewer than a batch of {most}")
+    model, (pixels, noise, fwhm) = spread(model, made, gate.passed if gate is not None and stamps is None else None)
     model.predict(pixels[:64], noise=noise[:64], fwhm=fwhm[:64])
     runtime = label_of(model)
+    places: dict[int, Iterator[int]] = {}
     line.send(True)
     while True:
         try:
             size, seconds = line.recv()
         except EOFError:
             return
-        places = itertools.cycle(range(0, len(pixels) - size + 1, size))  # a gate treats no two parts alike
+        # from where the last turn ended: a gate treats no two parts alike
+        place = places.setdefault(size, itertools.cycle(range(0, len(pixels) - size + 1, size)))
 
         def call(at: int, size: int = size) -> None:
             rows = slice(at, at + size)
@@ -132,7 +137,7 @@ def _work(
             call(0)
         times: list[float] = []
         while sum(times) < seconds and len(times) < _CALLS:
-            at = next(places)
+            at = next(place)
             started = time.perf_counter()
             call(at)
             times.append(time.perf_counter() - started)
