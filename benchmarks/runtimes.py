@@ -9,10 +9,10 @@ that is written only for trained ones with `--held-out`.
     python benchmarks/runtimes.py [--quick] [--trio ENSEMBLE --held-out STAMPS --stamps STAMPS] [--precision bf16]
         [--student MODEL --gate-stamps STAMPS --sky STAMPS]
 
-With `--gate-stamps` and `--sky` (as `benchmarks/student.py` leaves them) the trio is also exported behind the student, a
-*gate*, certified and timed on the stamps of `--sky`, which have the hard bogus that a gate cannot tell. Then it is this
-bundle that the trio's floors are for. The trio by itself stands beside it. How many stamps go on through a gate depends
-on the sky: it is printed.
+With `--gate-stamps` and `--sky` (as `benchmarks/student.py` leaves them) the trio is also exported behind the student,
+a *gate*, certified and timed on the stamps of `--sky`, which have the hard bogus that a gate cannot tell. Then it is
+this bundle that the trio's floors are for. The trio by itself stands beside it. How many stamps go on through a gate
+depends on the sky: it is printed.
 
 Needs the extra `database` and two idle cores; with AMX for the floors without a gate, which were set on such a machine.
 Leaves with status 1 where one is missed:
@@ -122,7 +122,7 @@ def main() -> int:
         parser.error(
             "int8 with --held-out needs --stamps: calibrated on the held-out ones, the certificate says nothing"
         )
-    if bool(options.gate_stamps) != bool(options.sky) or options.sky and not (options.trio and options.student):
+    if bool(options.gate_stamps) != bool(options.sky) or (options.sky and not (options.trio and options.student)):
         parser.error("--gate-stamps and --sky go together, with --trio and --student: random networks know no bogus")
     lines, met = [], True
     with tempfile.TemporaryDirectory() as folder:
