@@ -20,6 +20,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("config",),
     ("tables",),
     ("stamps",),
+    ("resample", "stretch"),
     ("preprocess",),
     ("metrics",),
     ("calibration_methods",),

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from realbogus.errors import ConfigError, InputError
-from realbogus.preprocess import Preprocess, resampling_matrix
+from realbogus.preprocess import Preprocess
+from realbogus.resample import resampling_matrix, resampling_window
 
 
 def star(fwhm, size=64, amplitude=1.0):
@@ -86,6 +87,39 @@ def test_resampling_keeps_a_constant_in_the_middle():
         assert resampling_matrix(64, 32, step)[16].sum() == pytest.approx(1.0, abs=0.02)
 
 
+def test_the_window_is_all_that_a_view_looks_at():
+    for step in (0.3, 0.9, 1.0, 1.37, 2.2, 5.7):
+        first, last, part = resampling_window(64, 32, step)
+        matrix = resampling_matrix(64, 32, step)
+        np.testing.assert_array_equal(matrix[:, first:last], part)
+        assert not matrix[:, :first].any() and not matrix[:, last:].any()
+        assert matrix[:, first].any() and matrix[:, last - 1].any()
+
+
+@pytest.mark.parametrize("orient", [False, True])
+def test_views_of_several_channels_are_those_of_the_whole_stamp(orient):
+    rng = np.random.default_rng(8)
+    channels = ("science", "difference", "reference")
+    stamps = (rng.standard_normal((40, 3, 64, 64)) * 5).astype(np.float32)
+    noise, fwhm = rng.uniform(1, 3, 40).astype(np.float32), rng.choice([1.7, 2.9, 6.2], 40).astype(np.float32)
+    planes = ("psf:difference", "wide:difference", "psf:science", "native:reference", "psf:reference")
+    got = Preprocess(planes=planes, channels=channels, orient=orient)(stamps, noise=noise, fwhm=fwhm)
+    scaled = stamps / noise[:, None, None, None]
+    if orient:
+        line = np.arange(64) - 32
+        weight = np.exp(-0.5 * (line / (fwhm[:, None] / 2.354820045)) ** 2)
+        fading = np.einsum("nyx,ny,nx->n", scaled[:, 1], weight, weight) < 0
+        assert 5 < fading.sum() < 35
+        scaled[fading] = scaled[fading][:, [2, 1, 0]] * np.array([1, -1, 1])[:, None, None]
+    whole = np.arcsinh(scaled.astype(np.float64))
+    for row in range(40):
+        matrix = resampling_matrix(64, 32, float(np.round(fwhm[row], 2)) / 3.5).astype(np.float64)
+        science, difference, reference = (matrix @ plane @ matrix.T for plane in whole[row])
+        wide = whole[row, 1].reshape(32, 2, 32, 2).mean((1, 3))
+        wanted = [difference, wide, science, whole[row, 2, 16:48, 16:48], reference]
+        np.testing.assert_allclose(got[row], wanted, atol=3e-6)
+
+
 def test_no_stamps_give_no_planes():
     assert Preprocess()(np.zeros((0, 1, 64, 64)), noise=np.zeros(0), fwhm=np.zeros(0)).shape == (0, 2, 32, 32)
 
@@ -150,7 +184,7 @@ def test_the_quick_wide_view_is_the_mean_to_the_last_bit():
     truth = planes.reshape(-1, 32, 2, 32, 2).mean(axis=(2, 4), dtype=np.float32)
     for given in (planes, np.asfortranarray(planes)):
         want = given.reshape(-1, 32, 2, 32, 2).mean(axis=(2, 4), dtype=np.float32)
-        np.testing.assert_array_equal(Preprocess()._view("wide", given, np.ones(50, np.float32)), want)
+        np.testing.assert_array_equal(Preprocess()._wide(given), want)
     assert truth.dtype == np.float32
 
 

@@ -10,57 +10,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import ConfigError, InputError
+from .resample import resampling_window
+from .stretch import arcsinh, by_own_spread
 
-__all__ = ["Preprocess", "resampling_matrix"]
+__all__ = ["Preprocess"]
 
 _VIEWS = ("psf", "wide", "native")
 _SIGMA_PER_FWHM = 1.0 / 2.354820045
-#: So many pixels, and what is worked out of them, stay in the processor's cache.
-_CACHED = 16384
-_LOG_2 = math.log(2.0)
-
-
-@lru_cache(maxsize=4096)
-def resampling_matrix(size_in: int, size_out: int, step: float) -> NDArray[np.float32]:
-    """Weights that resample a row of pixels about its centre pixel.
-
-    Output pixel j samples the input at `size_in // 2 + (j - size_out // 2) * step` with a
-    Catmull-Rom cubic, stretched by `step` where the output is coarser than the input so
-    that nothing aliases. Samples outside the input count as zero.
-
-    Parameters
-    ----------
-    size_in, size_out : int
-        Number of pixels of a row before and after.
-    step : float
-        Input pixels an output pixel.
-
-    Returns
-    -------
-    ndarray of float32, shape (size_out, size_in)
-
-    Examples
-    --------
-    >>> bool(np.allclose(resampling_matrix(5, 5, 1.0), np.eye(5)))
-    True
-    """
-    centre = size_in // 2 + (np.arange(size_out) - size_out // 2) * step
-    width = max(step, 1.0)
-    t = np.abs(np.arange(size_in)[None, :] - centre[:, None]) / width
-    near = 1.5 * t**3 - 2.5 * t**2 + 1.0
-    far = -0.5 * t**3 + 2.5 * t**2 - 4.0 * t + 2.0
-    weights = np.where(t < 1.0, near, np.where(t < 2.0, far, 0.0)) / width
-    # Normalise over an unbounded row, so that pixels off the edge dim a sample instead of stretching it.
-    matrix: NDArray[np.float32] = weights.astype(np.float32)
-    matrix.setflags(write=False)
-    return matrix
+_PAIR = {"science": "reference", "reference": "science"}
 
 
 @dataclass(frozen=True)
@@ -173,29 +136,25 @@ class Preprocess:
                 f"for the channels {self.channels}"
             )
         self.check(stamps, fwhm)
-        count = len(stamps)
+        count, side = len(stamps), stamps.shape[-1]
         size = _per_stamp("fwhm", fwhm, count)
         if size is None:
             size = np.full(count, self.fwhm_px, dtype=np.float32)
         sigma = _per_stamp("noise", noise, count)
-        side = stamps.shape[-1]
-        middle = self.scale == "noise" and sigma is not None and not self.orient and self.size <= side
-        if middle and all(plane.startswith("native:") for plane in self.planes):
-            start = side // 2 - self.size // 2
-            stamps = stamps[..., start : start + self.size, start : start + self.size]  # the rest is not looked at
-        # from here on the pixels are our own copy, and new ones are worked out in their place: memory that is
-        # taken anew for every step costs as much as the steps
         if self.scale == "stamp" or sigma is None:
-            stamps = _by_own_spread(stamps)
-        else:
-            stamps = stamps / sigma[:, None, None, None]
-        if self.orient and "difference" in self.channels:
-            stamps = self._orient(np.ascontiguousarray(stamps), size)
-        stretched = _arcsinh(stamps)
+            stamps, sigma = by_own_spread(stamps), np.ones(count, dtype=np.float32)
+        turned = self._fading(stamps, size)
+        # Two decimals of a pixel are far below the error of a PSF size: one matrix serves all stamps of a frame.
+        steps = np.round(np.clip(size, 1.0, 20.0), 2).astype(np.float32)
         out = np.empty((count, len(self.planes), self.size, self.size), dtype=np.float32)
-        for k, plane in enumerate(self.planes):
-            view, _, channel = plane.partition(":")
-            out[:, k] = self._view(view, stretched[:, self.channels.index(channel)], size)
+        for channel in self.channels:
+            views = {k: plane.partition(":")[0] for k, plane in enumerate(self.planes) if plane.endswith(f":{channel}")}
+            if not views:
+                continue
+            first, last = self._window(set(views.values()), side, steps)
+            stretched = arcsinh(self._pixels(stamps, channel, sigma, turned, slice(first, last)))
+            for k, view in views.items():
+                out[:, k] = self._view(view, stretched, steps, first, side)
         return out
 
     def check(self, stamps: NDArray[np.float32], fwhm: ArrayLike | None) -> None:
@@ -213,49 +172,81 @@ class Preprocess:
         if fwhm is None and self.needs_fwhm:
             raise InputError("this model resamples stamps to one PSF size: hand in `fwhm`, pixels, one a stamp")
 
-    def _orient(self, stamps: NDArray[np.float32], fwhm: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn fading sources into brightening ones, in place."""
-        index = self.channels.index("difference")
+    def _fading(self, stamps: NDArray[np.float32], fwhm: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return the rows of fading sources, which are to look like brightening ones."""
+        if not self.orient or "difference" not in self.channels:
+            return np.zeros(0, dtype=np.int64)
         side = stamps.shape[-1]
         offset = np.arange(side, dtype=np.float32) - side // 2
         profile = np.exp(-0.5 * (offset[None, :] / (fwhm[:, None] * _SIGMA_PER_FWHM)) ** 2)
-        centre = np.einsum("nyx,ny,nx->n", stamps[:, index], profile, profile, optimize=True)
-        fading = np.flatnonzero(centre < 0)
-        stamps[fading, index] *= -1.0
-        if {"science", "reference"} <= set(self.channels):
-            pair = [self.channels.index("science"), self.channels.index("reference")]
-            swapped = stamps[fading][:, pair[::-1]]
-            for slot, target in enumerate(pair):
-                stamps[fading, target] = swapped[:, slot]
-        return stamps
+        difference = stamps[:, self.channels.index("difference")]
+        return np.flatnonzero(np.einsum("nyx,ny,nx->n", difference, profile, profile, optimize=True) < 0)
 
-    def _view(self, view: str, planes: NDArray[np.float32], fwhm: NDArray[np.float32]) -> NDArray[np.float32]:
-        side = planes.shape[-1]
-        if view == "native":
+    def _window(self, views: set[str], side: int, steps: NDArray[np.float32]) -> tuple[int, int]:
+        """Return the pixels, along either axis, that any of the views looks at: the rest need not be stretched."""
+        if "wide" in views:
+            return 0, side
+        ends = []
+        if "native" in views:
             start = side // 2 - self.size // 2
             if start < 0:
                 raise InputError(f"stamps of {side} px are smaller than the network's {self.size} px")
+            ends.append((start, start + self.size))
+        if "psf" in views:
+            ends += [self._resampling(side, value)[:2] for value in np.unique(steps)]
+        return min((first for first, _ in ends), default=0), max((last for _, last in ends), default=side)
+
+    def _resampling(self, side: int, fwhm: float) -> tuple[int, int, NDArray[np.float32]]:
+        return resampling_window(side, self.size, float(fwhm) / self.fwhm_px)
+
+    def _pixels(
+        self,
+        stamps: NDArray[np.float32],
+        channel: str,
+        sigma: NDArray[np.float32],
+        turned: NDArray[np.int64],
+        window: slice,
+    ) -> NDArray[np.float32]:
+        """Return a copy of a channel's pixels in units of the noise, those of fading sources turned."""
+        part = stamps[:, self.channels.index(channel), window, window]
+        unit = sigma[:, None, None]
+        pixels = np.divide(part, unit, out=np.empty(part.shape, dtype=np.float32))
+        if channel == "difference":
+            pixels[turned] *= -1.0
+        elif len(turned) and _PAIR.get(channel) in self.channels:
+            pixels[turned] = stamps[turned, self.channels.index(_PAIR[channel]), window, window] / unit[turned]
+        return pixels
+
+    def _view(
+        self, view: str, planes: NDArray[np.float32], steps: NDArray[np.float32], first: int, side: int
+    ) -> NDArray[np.float32]:
+        """Return a view of stretched pixels that begin at pixel `first` of stamps of `side` pixels."""
+        if view == "native":
+            start = side // 2 - self.size // 2 - first
             return planes[:, start : start + self.size, start : start + self.size]
         if view == "wide":
-            factor = side // self.size
-            if factor * self.size != side:
-                raise InputError(f"a wide view of {self.size} px does not divide stamps of {side} px")
-            # what the mean below gives to the last bit of pixels that lie row by row, in a tenth of its time
-            if factor == 2 and planes.strides[-1] == planes.itemsize:
-                upper, lower = planes[:, 0::2], planes[:, 1::2]
-                total = (upper[..., 0::2] + upper[..., 1::2]) + (lower[..., 0::2] + lower[..., 1::2])
-                return np.divide(total, np.float32(4.0), out=total)
-            blocks = planes.reshape(-1, self.size, factor, self.size, factor)
-            averaged: NDArray[np.float32] = blocks.mean(axis=(2, 4), dtype=np.float32)
-            return averaged
+            return self._wide(planes)
         out = np.empty((len(planes), self.size, self.size), dtype=np.float32)
-        # One matrix serves all stamps of a frame; two decimals of a pixel are far below its error.
-        steps = np.round(np.clip(fwhm, 1.0, 20.0), 2)
         for value in np.unique(steps):
             rows = steps == value
-            matrix = resampling_matrix(side, self.size, float(value) / self.fwhm_px)
-            out[rows] = matrix @ planes[rows] @ matrix.T
+            low, high, matrix = self._resampling(side, value)
+            seen = slice(low - first, high - first)
+            out[rows] = matrix @ planes[rows, seen, seen] @ matrix.T
         return out
+
+    def _wide(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+        side = planes.shape[-1]
+        factor = side // self.size
+        if factor * self.size != side:
+            raise InputError(f"a wide view of {self.size} px does not divide stamps of {side} px")
+        # what the mean below gives to the last bit of pixels that lie row by row, in a tenth of its time
+        if factor == 2 and planes.strides[-1] == planes.itemsize:
+            upper, lower = planes[:, 0::2], planes[:, 1::2]
+            total = (upper[..., 0::2] + upper[..., 1::2]) + (lower[..., 0::2] + lower[..., 1::2])
+            return np.divide(total, np.float32(4.0), out=total)
+        blocks = planes.reshape(-1, self.size, factor, self.size, factor)
+        averaged: NDArray[np.float32] = blocks.mean(axis=(2, 4), dtype=np.float32)
+        return averaged
 
 
 def _names(key: str, value: Any) -> tuple[str, ...]:
@@ -264,39 +255,6 @@ def _names(key: str, value: Any) -> tuple[str, ...]:
     if not value or not all(isinstance(name, str) for name in value):
         raise ConfigError(f"preprocess.{key} is {list(value)}, expected one name at least, and nothing but names")
     return tuple(value)
-
-
-def _arcsinh(stamps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Stretch in place, to 2e-7 (absolute below 1, relative above): NumPy's own takes 4 times as long with AVX2.
-
-    Examples
-    --------
-    >>> bool(np.allclose(_arcsinh(np.float32([-3e38, -0.5, 0.0, 1e6])), np.arcsinh([-3e38, -0.5, 0.0, 1e6])))
-    True
-    """
-    each = max(1, _CACHED // max(1, stamps[:1].size))
-    for start in range(0, len(stamps), each):
-        part = stamps[start : start + each]
-        size = np.abs(part)
-        with np.errstate(over="ignore"):
-            root = size * size
-        root += np.float32(1.0)
-        np.sqrt(root, out=root)
-        root += size
-        np.copysign(np.log(root, out=root), part, out=part)
-        huge = np.isinf(root)  # their squares are beyond float32
-        if huge.any():
-            part[huge] = np.copysign(np.log(size[huge]) + np.float32(_LOG_2), part[huge])
-    return stamps
-
-
-def _by_own_spread(stamps: NDArray[np.float32]) -> NDArray[np.float32]:
-    if not len(stamps):
-        return stamps.copy()
-    level = np.median(stamps, axis=(2, 3), keepdims=True)
-    spread = 1.4826 * np.median(np.abs(stamps - level), axis=(2, 3), keepdims=True)
-    scaled: NDArray[np.float32] = ((stamps - level) / np.maximum(spread, 1e-6)).astype(np.float32)
-    return scaled
 
 
 def _per_stamp(name: str, values: ArrayLike | None, count: int) -> NDArray[np.float32] | None:
