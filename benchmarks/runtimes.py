@@ -118,10 +118,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--count", type=int, default=60_000, help="stamps from disk into SQLite (default: %(default)s)")
     options = parser.parse_args()
-    if options.precision == "int8" and options.held_out and not options.stamps:
-        parser.error(
-            "int8 with --held-out needs --stamps: calibrated on the held-out ones, the certificate says nothing"
-        )
+    if options.precision == "int8" and (options.held_out or options.sky) and not options.stamps:
+        parser.error("int8 with --held-out or --sky needs --stamps: calibrated on those, the certificate says nothing")
     if bool(options.gate_stamps) != bool(options.sky) or (options.sky and not (options.trio and options.student)):
         parser.error("--gate-stamps and --sky go together, with --trio and --student: random networks know no bogus")
     lines, met = [], True

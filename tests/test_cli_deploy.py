@@ -70,9 +70,11 @@ def test_from_a_model_to_scores_of_its_bundle(home, tmp_path, capsys):
 def test_a_bundle_behind_a_gate(home, tmp_path, capsys, fails, monkeypatch):
     monkeypatch.setattr("realbogus.runtimes.certificate.Certificate.complaints", lambda self: [])
     stamps, model = home / "stamps", home / "model"
-    StampSet.load(stamps).select(np.arange(0, 240, 2)).save(tmp_path / "fresh")
-    words = ["export", model, "-o", tmp_path / "b", "--precision", "f32", "--held-out", stamps, "--gate", model]
-    assert "are those held out" in fails(*words, "--gate-stamps", stamps)
+    for name, first in (("fresh", 0), ("unseen", 1)):
+        StampSet.load(stamps).select(np.arange(first, 240, 2)).save(tmp_path / name)
+    words = ["export", model, "-o", tmp_path / "b", "--precision", "f32", "--held-out", tmp_path / "unseen"]
+    words += ["--gate", model]
+    assert "are among those held out" in fails(*words, "--gate-stamps", tmp_path / "unseen")
     run(*words, "--gate-stamps", tmp_path / "fresh")
     said = " ".join(capsys.readouterr().out.split())
     assert "keeps its score" in said and "of the held-out stamps go on to" in said and "verdicts that flip" in said

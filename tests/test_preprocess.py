@@ -182,10 +182,7 @@ def test_the_quick_wide_view_is_the_mean_to_the_last_bit():
     rng = np.random.default_rng(4)
     planes = np.arcsinh(rng.standard_normal((50, 64, 64)) * 100).astype(np.float32)
     truth = planes.reshape(-1, 32, 2, 32, 2).mean(axis=(2, 4), dtype=np.float32)
-    for given in (planes, np.asfortranarray(planes)):
-        want = given.reshape(-1, 32, 2, 32, 2).mean(axis=(2, 4), dtype=np.float32)
-        np.testing.assert_array_equal(Preprocess()._wide(given), want)
-    assert truth.dtype == np.float32
+    np.testing.assert_array_equal(Preprocess()._wide(planes), truth)
 
 
 @pytest.mark.parametrize("orient", [False, True])
@@ -203,6 +200,35 @@ def test_a_small_native_view_is_the_middle_of_a_large_one(orient, scale):
     np.testing.assert_array_equal(pixels, before)  # what was handed in is not written to
     with pytest.raises(InputError, match="smaller than the network's 80 px"):
         Preprocess(planes=("native:difference",), size=80, orient=orient, scale=scale)(pixels, **facts)
+
+
+def test_what_does_not_fit_is_said_whatever_else_looks_at_the_channel():
+    prepare = Preprocess(planes=("native:difference", "psf:difference", "wide:difference"))
+    for count in (0, 3):
+        with pytest.raises(InputError, match="stamps of 16 px are smaller than the network's 32 px"):
+            prepare(np.zeros((count, 1, 16, 16)), noise=1.0, fwhm=3.0)
+        with pytest.raises(InputError, match="does not divide stamps of 50 px"):
+            prepare(np.zeros((count, 1, 50, 50)), noise=1.0, fwhm=3.0)
+
+
+@pytest.mark.parametrize("kind", ["fortran", "big-endian", "int", "strided", "mapped"])
+def test_however_the_pixels_lie_in_memory(kind, tmp_path):
+    rng = np.random.default_rng(9)
+    plain = np.round(rng.standard_normal((12, 3, 64, 64)) * 30).astype(np.float32)
+    if kind == "mapped":
+        np.save(tmp_path / "pixels.npy", plain)
+    given = {
+        "fortran": lambda: np.asfortranarray(plain),
+        "big-endian": lambda: plain.astype(">f4"),
+        "int": lambda: plain.astype(np.int32),
+        "strided": lambda: np.repeat(plain, 2, axis=0)[::2],
+        "mapped": lambda: np.load(tmp_path / "pixels.npy", mmap_mode="r"),
+    }[kind]()
+    planes = ("psf:difference", "wide:difference", "psf:science", "psf:reference")
+    prepare = Preprocess(planes=planes, channels=("difference", "science", "reference"))
+    facts = {"noise": rng.uniform(1, 3, 12), "fwhm": rng.uniform(2, 4, 12)}
+    np.testing.assert_array_equal(prepare(given, **facts), prepare(plain, **facts))
+    np.testing.assert_array_equal(np.asarray(given, dtype=np.float32), plain)
 
 
 def test_no_stamps_at_all_even_where_they_cannot_be_written():

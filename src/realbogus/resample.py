@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 __all__ = ["resampling_matrix", "resampling_window"]
 
 
-@lru_cache(maxsize=4096)
 def resampling_matrix(size_in: int, size_out: int, step: float) -> NDArray[np.float32]:
     """Weights that resample a row of pixels about its centre pixel.
 
@@ -41,9 +40,7 @@ def resampling_matrix(size_in: int, size_out: int, step: float) -> NDArray[np.fl
     far = -0.5 * t**3 + 2.5 * t**2 - 4.0 * t + 2.0
     weights = np.where(t < 1.0, near, np.where(t < 2.0, far, 0.0)) / width
     # Normalise over an unbounded row, so that pixels off the edge dim a sample instead of stretching it.
-    matrix: NDArray[np.float32] = weights.astype(np.float32)
-    matrix.setflags(write=False)
-    return matrix
+    return weights.astype(np.float32)
 
 
 @lru_cache(maxsize=4096)

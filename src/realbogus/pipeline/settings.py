@@ -134,15 +134,17 @@ def _stat(path: Path) -> tuple[int, int]:
 
 
 def model_identity(source: object, card: str) -> str:
-    """Name of a model: its card and, where it lies in a file or folder, the bytes of its weights.
+    """Name of a model: its card and, where it lies in a file or folder, the bytes of its weights and members' cards.
 
-    What `bundle.json` says is part of it: the hash of every network, and the cut of a gate.
+    Of a bundle those of `bundle.json`, which has the hash of every network, and the cut of a gate.
     """
     if not isinstance(source, (str, Path)):
         return card
     path = Path(source)
-    known = ("weights*", "bundle.json", "members/**/weights*", "members/**/*.onnx")
-    files = [path] if path.is_file() else sorted({file for pattern in known for file in path.glob(pattern)})
+    whole = path / "bundle.json"
+    known = ("weights*", "members/**/weights*", "members/**/*.onnx", "members/**/card.json")
+    files = [path] if path.is_file() else [whole] if whole.is_file() else []
+    files = files or sorted({file for pattern in known for file in path.glob(pattern)})
     return card + "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
 
 

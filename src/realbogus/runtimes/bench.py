@@ -122,7 +122,7 @@ def bench(
         names = [name for name in names if name != ours]
     passed = None
     if isinstance(model, Bundle) and model.gate is not None:
-        names[1:1] = ["ungated"]
+        names = list(dict.fromkeys((*names[:1], "ungated", *names[1:])))
         passed = model.gate.passed
     facts: dict[str, Any] = {
         "name": model.card.name,

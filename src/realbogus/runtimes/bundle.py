@@ -101,12 +101,21 @@ class Bundle:
         stamps = stamps_for(self.card, pixels)
         count = len(stamps)
         facts = {"noise": per_stamp("noise", noise, count), "fwhm": per_stamp("fwhm", fwhm, count)}
-        if self.gate is None:
+        if self.gate is None or not count:
             return self._run(self.root, stamps, facts)
+        self._check(stamps, facts)
         scores = self._run(self.gate.node, stamps, facts)
         rows = np.flatnonzero(self.gate.goes_on(scores))
         scores[rows] = self._run(self.root, stamps, facts, rows)
         return scores
+
+    def _check(self, stamps: NDArray[Any], facts: dict[str, NDArray[np.float32] | None]) -> None:
+        """Refuse stamps that the networks behind the gate would: that must not depend on which go on."""
+        none = {name: None if values is None else values[:0] for name, values in facts.items()}
+        for recipe, chosen in self._channels.items():
+            recipe(np.asarray(stamps[:0])[:, chosen], **none)  # their sides, and what must come with them
+        for start in range(0, len(stamps), _PART):
+            self.card.preprocess.check(np.asarray(stamps[start : start + _PART], dtype=np.float32), facts["fwhm"])
 
     def _run(
         self,
@@ -124,8 +133,6 @@ class Bundle:
             part = part if rows is None else rows[part]
             pixels = np.asarray(stamps[part])
             given = {name: None if values is None else values[part] for name, values in facts.items()}
-            if self.gate is not None and node is self.gate.node:  # what is wrong must not depend on who goes on
-                self.card.preprocess.check(pixels, given["fwhm"])
             return {recipe: recipe(_taken(pixels, self._channels[recipe]), **given) for recipe in recipes}
 
         scores = np.empty(count, dtype=np.float32)

@@ -18,7 +18,7 @@ from ..scoring import verdicts
 from ..stamps import StampSet
 from .tolerance import TOLERANCES, Tolerance
 
-__all__ = ["Certificate", "certify", "data_hash", "held_out_rows"]
+__all__ = ["Certificate", "certify", "data_hash", "held_out_rows", "pixel_hashes"]
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def certify(
         fixed_before=missed_at_specificity(one, real, SPECIFICITY),
         fixed_after=missed_at_specificity(two, real, SPECIFICITY),
         flips=int((called[0] != called[1]).sum()),
-        tolerance=asdict(tolerance or TOLERANCES[precision]),
+        tolerance=(tolerance or TOLERANCES[precision]).to_dict(),
     )
 
 
@@ -258,3 +258,11 @@ def data_hash(stamps: StampSet, rows: NDArray[np.int64]) -> str:
     for row in rows[:: max(1, len(rows) // 256)]:
         digest.update(np.ascontiguousarray(stamps.pixels[row], dtype="<f4").tobytes())
     return digest.hexdigest()
+
+
+def pixel_hashes(stamps: StampSet) -> set[bytes]:
+    """Return a hash of each stamp's pixels: the same stamp under another name or label is the same."""
+    return {
+        hashlib.blake2b(np.ascontiguousarray(pixels, dtype="<f4").tobytes(), digest_size=16).digest()
+        for pixels in stamps.pixels
+    }

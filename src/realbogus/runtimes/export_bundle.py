@@ -16,7 +16,7 @@ from ..stamps import StampSet
 from .bf16 import rounded_graph
 from .bundle import Bundle
 from .bundle_files import check_bundle_place, write_bundle
-from .certificate import Certificate, certify, data_hash, held_out_rows
+from .certificate import Certificate, certify, data_hash, held_out_rows, pixel_hashes
 from .export import to_onnx
 from .gate import Gate, choose_cut
 from .node import Node
@@ -144,11 +144,11 @@ def _check_gate(
     for each in (held_out, gate_stamps, *([] if stamps is None else [stamps])):
         channel_indices(each.channels, gate.card.channels)
     channel_indices(gate_stamps.channels, model.card.channels)
-    every = np.arange(len(held_out))
-    if len(gate_stamps) == len(held_out) and data_hash(gate_stamps, every) == data_hash(held_out, every):
+    both = len(pixel_hashes(gate_stamps) & pixel_hashes(held_out))
+    if both:
         raise InputError(
-            "the stamps to choose the gate's cut on are those held out, and the certificate would say nothing: hand in "
-            "others (`--gate-stamps`)"
+            f"{both} of the stamps to choose the gate's cut on are among those held out, and the certificate would say "
+            "nothing: hand in others (`--gate-stamps`)"
         )
 
 

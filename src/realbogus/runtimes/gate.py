@@ -20,7 +20,7 @@ from .node import Node
 
 __all__ = ["LOST", "Gate", "choose_cut", "gated_card"]
 
-#: Share of the stamps that must go on which may stay behind all the same: an odd one in a thousand sets no cut.
+#: Share of the stamps that should go on which may stay behind all the same: an odd one in a thousand sets no cut.
 LOST = 1e-3
 #: Odds of the cut beside those of the lowest stamp that must go on: stamps that were not seen score lower still.
 _MARGIN = 0.5
@@ -63,8 +63,9 @@ class Gate:
 def choose_cut(gate: ArrayLike, model: ArrayLike, labels: ArrayLike, *, threshold: float, lost: float = LOST) -> float:
     """Return the cut of a gate: half the odds of the lowest of its scores among the stamps that must go on.
 
-    Those are what the model calls real, and what is labelled real; a share `lost` of them may stay behind, rounded
-    down: none of fewer than a thousand.
+    Those are what the model calls real, and what is labelled real; of either a share `lost` may stay behind, rounded
+    down: none of fewer than a thousand. Each has its own share, so that rare real do not pay for the many bogus which
+    a model calls real.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ def choose_cut(gate: ArrayLike, model: ArrayLike, labels: ArrayLike, *, threshol
     threshold : float
         The model's: `score >= threshold` is real. The cut is never above it.
     lost : float
-        In 0 to 1.
+        From 0 to below 1.
 
     Raises
     ------
@@ -93,14 +94,17 @@ def choose_cut(gate: ArrayLike, model: ArrayLike, labels: ArrayLike, *, threshol
         raise InputError(f"scores of shapes {one.shape} and {two.shape} with labels of shape {real.shape}")
     if not (np.isfinite(one).all() and np.isfinite(two).all()):
         raise InputError("scores that are not finite tell nothing of a gate: look at the stamps' pixels")
-    must = np.sort(one[(two >= threshold) | real])
-    if not len(must):
+    lowest = [
+        float(np.sort(one[must])[math.floor(lost * must.sum())])
+        for must in (verdicts(two, threshold), real)
+        if must.any()
+    ]
+    if not lowest:
         raise InputError(
             f"the model calls none of {len(one)} stamps real, and none is labelled so: where the gate may cut is not "
             "known; hand in stamps with real ones among them (`--gate-stamps`)"
         )
-    lowest = float(must[min(math.floor(lost * len(must)), len(must) - 1)])
-    odds = _MARGIN * lowest / max(1 - lowest, 1e-9)
+    odds = _MARGIN * min(lowest) / max(1 - min(lowest), 1e-9)
     return min(odds / (1 + odds), threshold)
 
 

@@ -16,6 +16,8 @@ from .bundle import Bundle
 
 __all__ = ["Stamps", "gate_scores", "random_stamps", "some_stamps", "spread", "through_all"]
 
+#: How well a gate's share must be met.
+_SHARE = 0.01
 #: Pixels (N, C, S, S), noise (N,) and PSF sizes (N,), as `predict` takes them.
 Stamps = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
@@ -85,6 +87,11 @@ def spread(model: Classifier, stamps: Stamps, share: float | None = None) -> tup
     share : float, optional
         The gate's cut is moved so that so many go on: what random stamps look like says nothing of it, while of
         those held out the share was measured.
+
+    Raises
+    ------
+    InputError
+        The gate says the same of so many stamps that no cut has that share.
     """
     if not isinstance(model, Bundle) or model.gate is None:
         return model, stamps
@@ -94,6 +101,11 @@ def spread(model: Classifier, stamps: Stamps, share: float | None = None) -> tup
         edge = np.sort(scores)[last] if last < len(scores) else np.float32(1)
         model = model.with_gate(replace(model.gate, cut=float(edge)))
     on = model.gate.goes_on(scores) if model.gate is not None else np.ones(len(scores), dtype=bool)
+    if share is not None and abs(on.mean() - share) > _SHARE:
+        raise InputError(
+            f"{on.mean():.0%} of random stamps go on through the gate of {model.card.name} where {share:.0%} should, "
+            "since it says the same of most: time it on stamps of a set (`--stamps`)"
+        )
     place = np.empty(len(scores))
     for rows in (np.flatnonzero(on), np.flatnonzero(~on)):
         place[rows] = (np.arange(len(rows)) + 0.5) / max(1, len(rows))

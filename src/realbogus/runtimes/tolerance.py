@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 __all__ = ["GATED", "STUDENT", "TOLERANCES", "Tolerance"]
 
@@ -31,6 +32,10 @@ class Tolerance:
     flips: float
     gain: bool = False
     missed: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return values for JSON; `missed` where there is one, which readers before it do not know."""
+        return {name: value for name, value in asdict(self).items() if name != "missed" or value is not None}
 
 
 #: What each precision may change; that of f32 is rounding, that of the others the promise of the bundle.

@@ -238,7 +238,7 @@ def kept_memory() -> Iterator[None]:
 
     A batch on a CPU takes gigabytes piece by piece and frees them again. glibc maps large pieces
     each for itself and unmaps them when they are freed, so that at the next batch the system
-    must hand out empty pages again, zeroed one by one: up to a fifth of the time of a step. Its
+    must hand out empty pages again, zeroed one by one: up to a third of the time of a step. Its
     function `mallopt` says instead that everything comes from the heap and stays there. The
     settings are the whole process's. Afterwards they are glibc's defaults, but that its
     threshold for a mapping no longer grows with what is freed: no call brings that back.
