@@ -7,10 +7,10 @@ and `--student` name trained ones: how quick a network is does not depend on the
 that is written only for trained ones with `--held-out`.
 
     python benchmarks/runtimes.py [--quick] [--trio ENSEMBLE --held-out STAMPS --stamps STAMPS] [--precision bf16]
-        [--student MODEL --gate-stamps STAMPS --sky STAMPS]
+        [--student MODEL] [--gate MODEL --gate-stamps STAMPS --sky STAMPS]
 
-With `--gate-stamps` and `--sky` (as `benchmarks/student.py` leaves them) the trio is also exported behind the student,
-a *gate*, certified and timed on the stamps of `--sky`, which have the hard bogus that a gate cannot tell. Then it is
+With `--gate`, `--gate-stamps` and `--sky` (as `benchmarks/student.py` leaves them) the trio is also exported behind
+that gate, certified and timed on the stamps of `--sky`, which have the hard bogus that a gate cannot tell. Then it is
 this bundle that the trio's floors are for. The trio by itself stands beside it. How many stamps go on through a gate
 depends on the sky: it is printed.
 
@@ -111,7 +111,8 @@ def main() -> int:
     parser.add_argument("--held-out", default=None)
     parser.add_argument("--stamps", default=None)
     parser.add_argument("--student", default=None, help="a trained student")
-    parser.add_argument("--gate-stamps", default=None, help="to choose the cut of the student before the trio")
+    parser.add_argument("--gate", default=None, help="a student to stand before the trio")
+    parser.add_argument("--gate-stamps", default=None, help="to choose its cut")
     parser.add_argument("--sky", default=None, help="held-out stamps with hard bogus, to judge and time that bundle")
     parser.add_argument("--precision", default="bf16", choices=["f32", "bf16", "int8"])
     parser.add_argument("--seconds", type=float, default=3.0)
@@ -120,13 +121,18 @@ def main() -> int:
     options = parser.parse_args()
     if options.precision == "int8" and (options.held_out or options.sky) and not options.stamps:
         parser.error("int8 with --held-out or --sky needs --stamps: calibrated on those, the certificate says nothing")
-    if bool(options.gate_stamps) != bool(options.sky) or (options.sky and not (options.trio and options.student)):
-        parser.error("--gate-stamps and --sky go together, with --trio and --student: random networks know no bogus")
+    wanted = (options.gate, options.gate_stamps, options.sky)
+    if any(wanted) and not all((*wanted, options.trio)):
+        parser.error("--gate, --gate-stamps and --sky go together, with a --trio: random networks know no bogus")
     lines, met = [], True
     with tempfile.TemporaryDirectory() as folder:
         students = load_classifier(options.student) if options.student else random_student()
         trio = load_classifier(options.trio) if options.trio else random_trio()
-        gate = {"gate": students, "gate_stamps": StampSet.load(options.gate_stamps)} if options.gate_stamps else {}
+        gate = (
+            {"gate": load_classifier(options.gate), "gate_stamps": StampSet.load(options.gate_stamps)}
+            if options.gate
+            else {}
+        )
         for name, model, trained, unseen, before in (
             ("trio", trio, options.trio, options.held_out, {}),
             *([("gated trio", trio, options.trio, options.sky, gate)] if gate else []),

@@ -29,7 +29,7 @@ from realbogus.runtimes.certificate import Certificate, certify
 from realbogus.runtimes.contenders import CONTENDERS, label_of
 from realbogus.runtimes.export import to_onnx
 from realbogus.runtimes.export_bundle import export_bundle
-from realbogus.runtimes.gate import LOST, Gate, choose_cut, gated_card
+from realbogus.runtimes.gate import FLIPPED, LOST, Gate, choose_cut, gated_card
 from realbogus.runtimes.need import ratios
 from realbogus.runtimes.node import Node
 from realbogus.runtimes.timed import gate_scores, random_stamps, some_stamps, spread, through_all
@@ -243,19 +243,28 @@ def test_where_it_cuts() -> None:
     rng = np.random.default_rng(3)
     gate = rng.random(10_000)
     model = np.clip(gate + rng.normal(0, 0.1, 10_000), 0, 1)
-    labels = (model > 0.8).astype(int)
-    must = np.sort(gate[(model >= 0.5) | (labels == 1)])
-    for lost in (0.0, 1e-3, 1e-2):
-        cut = choose_cut(gate, model, labels, threshold=0.5, lost=lost)
-        kept = must[int(lost * len(must))]
-        assert cut / (1 - cut) == pytest.approx(0.5 * kept / (1 - kept)) and (must < cut).sum() <= lost * len(must)
-    assert 3 < int(1e-3 * len(must)) < 7  # it is not the lowest that sets the cut
-    assert choose_cut(gate, model, labels, threshold=0.5) == choose_cut(gate, model, labels, threshold=0.5, lost=LOST)
+    for labels in (np.where(model > 0.8, 1, 0), np.where(model > 0.8, 1, -1), np.full(10_000, -1)):
+        called = model.astype(np.float32) >= np.float32(0.5)
+        for lost, flipped in ((0.0, 0.0), (1e-3, 5e-4), (1e-2, 1e-3)):
+            cut = choose_cut(gate, model, labels, threshold=0.5, lost=lost, flipped=flipped)
+            ends = [0.5]
+            for must in (labels == 1, called & (labels == -1)):
+                if must.any():
+                    kept = np.sort(gate[must])[int(lost * must.sum())]
+                    ends.append(0.5 * kept / (1 - 0.5 * kept))  # half the odds
+            fooled = called & (labels == 0)
+            if fooled.any():
+                ends.append(np.sort(gate[fooled])[int(flipped * 10_000)])
+            assert cut == pytest.approx(min(ends))
+            assert (fooled & (gate < cut)).sum() <= flipped * 10_000
+    assert choose_cut(gate, model, labels, threshold=0.5) == choose_cut(
+        gate, model, labels, threshold=0.5, lost=LOST, flipped=FLIPPED
+    )
 
 
 @pytest.mark.parametrize("fooled", [0, 5000])
 def test_rare_reals_are_not_lost(fooled: int) -> None:
-    """Of a hundred thousand stamps with sixty reals none may stay behind, whatever else the model calls real."""
+    """Of a hundred thousand stamps with sixty reals none may stay behind, whatever bogus the model calls real."""
     rng = np.random.default_rng(5)
     labels = (np.arange(100_000) < 60).astype(int)
     gate = 1 / (1 + np.exp(-np.where(labels == 1, rng.normal(3, 3, 100_000), rng.normal(-9, 1.5, 100_000))))
@@ -264,7 +273,10 @@ def test_rare_reals_are_not_lost(fooled: int) -> None:
     model[called], gate[called] = 0.7, 0.5
     cut = choose_cut(gate, model, labels, threshold=0.5)
     assert not (gate[labels == 1] < cut).any() and (gate < cut).mean() > 0.5
+    assert (gate[called] < cut).sum() <= FLIPPED * 100_000
     if fooled:
+        unlabelled = np.where(labels == 1, -1, labels)  # real that only the model knows are as safe
+        assert not (gate[labels == 1] < choose_cut(gate, model, unlabelled, threshold=0.5)).any()
         return
     both = np.where(gate < 0.97, gate * 1e-3, model)  # a cut by which reals are lost
     lost = int((both[labels == 1] < 0.5).sum())
@@ -279,10 +291,10 @@ def test_rare_reals_are_not_lost(fooled: int) -> None:
 
 def test_where_it_cannot_know() -> None:
     """At the threshold is real, in float32 as everywhere."""
-    assert choose_cut([0.5, 0.2], [np.float32(0.9), 0.1], [0, 0], threshold=0.9) == pytest.approx(1 / 3)
+    assert choose_cut([0.5, 0.2], [np.float32(0.9), 0.1], [-1, 0], threshold=0.9) == pytest.approx(1 / 3)
     assert choose_cut([0.9, 0.95], [0.1, 0.9], [0, 1], threshold=0.3) == 0.3  # never above the threshold
     assert choose_cut([0.2, 1.0], [0.1, 0.2], [0, 1], threshold=1.0) == pytest.approx(1.0)  # a label is enough
-    with pytest.raises(InputError, match="none of 2 stamps real"):
+    with pytest.raises(InputError, match="none of 2 stamps is labelled real"):
         choose_cut([0.1, 0.2], [0.1, 0.2], [0, -1], threshold=0.5)
     with pytest.raises(InputError, match="not finite"):
         choose_cut([0.1, np.nan], [0.1, 0.2], [0, 1], threshold=0.5)

@@ -2,7 +2,8 @@
 
 Nearly all of a night's candidates are bogus, and most of these plainly so. What the gate scores below its cut keeps
 the gate's score; all else goes on to the networks behind it (a cascade: Viola & Jones 2001). The cut is chosen on
-stamps that neither was trained on: so low that what the networks call real goes on, and what is known to be real.
+stamps that neither was trained on: so low that what is real goes on, and what the networks call real but for a few
+that are known to be bogus.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from ..errors import InputError, ModelError
 from ..scoring import verdicts
 from .node import Node
 
-__all__ = ["LOST", "Gate", "choose_cut", "gated_card"]
+__all__ = ["FLIPPED", "LOST", "Gate", "choose_cut", "gated_card"]
 
-#: Share of the stamps that should go on which may stay behind all the same: an odd one in a thousand sets no cut.
+#: Share of the stamps that must go on which may stay behind all the same: an odd one in a thousand sets no cut.
 LOST = 1e-3
+#: Share of all stamps that may stay behind though the model calls them real, where they are known to be bogus: half of
+#: what a certificate lets flip.
+FLIPPED = 5e-4
 #: Odds of the cut beside those of the lowest stamp that must go on: stamps that were not seen score lower still.
 _MARGIN = 0.5
 
@@ -60,22 +64,30 @@ class Gate:
         return verdicts(scores, self.cut)
 
 
-def choose_cut(gate: ArrayLike, model: ArrayLike, labels: ArrayLike, *, threshold: float, lost: float = LOST) -> float:
+def choose_cut(
+    gate: ArrayLike,
+    model: ArrayLike,
+    labels: ArrayLike,
+    *,
+    threshold: float,
+    lost: float = LOST,
+    flipped: float = FLIPPED,
+) -> float:
     """Return the cut of a gate: half the odds of the lowest of its scores among the stamps that must go on.
 
-    Those are what the model calls real, and what is labelled real; of either a share `lost` may stay behind, rounded
-    down: none of fewer than a thousand. Each has its own share, so that rare real do not pay for the many bogus which
-    a model calls real.
+    Those are what is labelled real, and what the model calls real and nobody knows better; of either a share `lost`
+    may stay behind, rounded down: none of fewer than a thousand. Bogus that the model takes for real are no loss, but
+    verdicts that flip: of these so many may stay behind that they are a share `flipped` of all stamps.
 
     Parameters
     ----------
     gate, model : array_like, shape (N,)
         Scores of the same stamps, which neither was trained on.
     labels : array_like of int, shape (N,)
-        1 is real; any other is not known to be.
+        1 is real, 0 bogus; of any other nobody knows.
     threshold : float
         The model's: `score >= threshold` is real. The cut is never above it.
-    lost : float
+    lost, flipped : float
         From 0 to below 1.
 
     Raises
@@ -85,27 +97,29 @@ def choose_cut(gate: ArrayLike, model: ArrayLike, labels: ArrayLike, *, threshol
 
     Examples
     --------
-    >>> choose_cut([0.01, 0.02, 0.5, 0.9], [0.1, 0.2, 0.7, 0.9], [0, 0, 0, 1], threshold=0.6)
+    >>> choose_cut([0.01, 0.02, 0.5, 0.9], [0.1, 0.2, 0.7, 0.9], [0, 0, -1, 1], threshold=0.6)
     0.3333333333333333
     """
-    one, two = (np.asarray(scores, dtype=np.float64) for scores in (gate, model))
-    real = np.asarray(labels) == 1
-    if not one.shape == two.shape == real.shape or one.ndim != 1:
-        raise InputError(f"scores of shapes {one.shape} and {two.shape} with labels of shape {real.shape}")
+    one, two, known = np.asarray(gate, np.float64), np.asarray(model, np.float64), np.asarray(labels)
+    if not one.shape == two.shape == known.shape or one.ndim != 1:
+        raise InputError(f"scores of shapes {one.shape} and {two.shape} with labels of shape {known.shape}")
     if not (np.isfinite(one).all() and np.isfinite(two).all()):
         raise InputError("scores that are not finite tell nothing of a gate: look at the stamps' pixels")
-    lowest = [
-        float(np.sort(one[must])[math.floor(lost * must.sum())])
-        for must in (verdicts(two, threshold), real)
-        if must.any()
-    ]
-    if not lowest:
+    called = verdicts(two, threshold)
+    # each has its own share, so that rare real do not pay for what a model calls real in great numbers
+    needed = [must for must in (known == 1, called & ~np.isin(known, (0, 1))) if must.any()]
+    if not needed:
         raise InputError(
-            f"the model calls none of {len(one)} stamps real, and none is labelled so: where the gate may cut is not "
-            "known; hand in stamps with real ones among them (`--gate-stamps`)"
+            f"none of {len(one)} stamps is labelled real, and the model calls none real that is not labelled bogus: "
+            "where the gate may cut is not known; hand in stamps with real ones among them (`--gate-stamps`)"
         )
-    odds = _MARGIN * min(lowest) / max(1 - min(lowest), 1e-9)
-    return min(odds / (1 + odds), threshold)
+    lowest = min(float(np.sort(one[must])[math.floor(lost * must.sum())]) for must in needed)
+    odds = _MARGIN * lowest / max(1 - lowest, 1e-9)
+    ends = [odds / (1 + odds), threshold]
+    fooled, spared = np.sort(one[called & (known == 0)]), math.floor(flipped * len(one))
+    if spared < len(fooled):
+        ends.append(float(fooled[spared]))
+    return min(ends)
 
 
 def gated_card(card: Card, gate: Gate) -> Card:

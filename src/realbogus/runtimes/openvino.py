@@ -142,7 +142,7 @@ class OpenVinoClassifier:
         wrong: list[str] = []
         with self._lock:  # the queue belongs to one caller at a time
             try:
-                for rows in _batches(len(ready)):
+                for rows in _batches(len(ready), len(self._queue)):
                     self._queue.start_async({0: ready[rows]}, userdata=(logits[rows], wrong), share_inputs=True)
                 self._queue.wait_all()
             except RuntimeError as error:
@@ -197,16 +197,21 @@ def _take(request: Any, place: tuple[NDArray[np.float32], list[str]]) -> None:
         wrong.append(repr(error))
 
 
-def _batches(count: int) -> Iterator[slice]:
+def _batches(count: int, streams: int) -> Iterator[slice]:
     """Full batches, then powers of two: every new size is compiled once (tens of ms), so there must be few.
+
+    What is left is shared out among the streams, or most of them would wait for the one with the last large batch.
 
     Examples
     --------
-    >>> [(rows.start, rows.stop) for rows in _batches(70)]
-    [(0, 32), (32, 64), (64, 68), (68, 70)]
+    >>> [rows.stop - rows.start for rows in _batches(70, 1)]
+    [32, 32, 4, 2]
+    >>> [rows.stop - rows.start for rows in _batches(39, 2)]
+    [16, 8, 8, 4, 2, 1]
     """
     start = 0
     while start < count:
-        size = min(_BATCH, 1 << ((count - start).bit_length() - 1))
+        share = -(-(count - start) // streams)
+        size = min(_BATCH, 1 << (share.bit_length() - 1))
         yield slice(start, start + size)
         start += size
