@@ -105,7 +105,7 @@ def test_a_network_of_another_shape_is_an_error(pair: Ensemble, axes: list[int],
     # what the runtime's own thread raises would end the process, and one value for all would be spread
     card = pair.members[0].card
     planes = np.ones((2, 2, 32, 32), np.float32)
-    for other in (OpenVinoClassifier(card, means(card, axes)), OnnxClassifier(means(card, axes))):
+    for other in (OpenVinoClassifier(card, means(card, axes), threads=1), OnnxClassifier(means(card, axes))):
         with pytest.raises(ModelError, match=f"{says} stamps"):
             other.logits(planes)
         if len(axes) == 4:

@@ -59,6 +59,7 @@ def label_of(model: Classifier) -> str:
 
     Examples
     --------
+    >>> from realbogus.classifier import Card
     >>> from realbogus.model import Model
     >>> label_of(Model.create(Card(name="toy", architecture="compact")))
     'pytorch f32'
