@@ -79,19 +79,19 @@ def main() -> int:
         def step(name: str, at: Step) -> None:
             say(name, (at.epoch - 1) * at.batches + at.batch, at.epochs * at.batches)
 
-        student, _ = (
-            distil(
+        students = {
+            name: distil(
                 trio, stamps, config, rows=rows[side == "train"], valid_rows=valid,
                 labels=labels, out=options.out / name,
                 scoring=partial(say, "teacher"),
                 progress=partial(step, name),
             )
             for name, labels in (("student", options.labels), ("gate", 0.0))
-        )  # fmt: skip
+        }  # fmt: skip
         test = rows[side == "test"]
         scores = {
             "trio": score_rows(trio, stamps, test, partial(say, "test")),
-            "student": score_rows(student, stamps, test),
+            "student": score_rows(students["student"], stamps, test),
         }
     stamps.select(test[~hard[side == "test"]]).save(options.out / "held-out")
     stamps.select(test).save(options.out / "sky")

@@ -23,9 +23,9 @@ __all__ = ["VERBS", "show_certificate"]
 
 #: Simulated pairs of frames where no stamps are given: some 400 stamps to calibrate on, 1,200 to certify on.
 _PAIRS = {"stamps": 25, "held_out": 80, "gate_stamps": 80}
-#: Share of the stamps that go on, above which a gate costs more than it saves.
-_USELESS = 0.95
 _SEEDS = {"stamps": 9001, "held_out": 9002, "gate_stamps": 9003}
+#: Share of the stamps that go on, above which the user is told that a gate saves next to nothing.
+_USELESS = 0.95
 
 
 def _export_arguments(parser: ArgumentParser) -> None:
@@ -90,7 +90,7 @@ def _export(options: Any, console: Console, errors: Console) -> None:
             console,
             f"gate: what {bundle.gate.node.card.name} scores below {bundle.gate.cut:.3g} keeps its score, "
             f"{bundle.gate.passed:.1%} of the held-out stamps go on to {model.card.name}"
-            + (": the gate is of no use, leave it out" if bundle.gate.passed > _USELESS else ""),
+            + (": the gate saves next to nothing, leave it out" if bundle.gate.passed > _USELESS else ""),
         )
     if bundle.certificate is not None:
         show_certificate(bundle.certificate, console, f"{model.card.name} in {runtime} {precision}")

@@ -140,11 +140,16 @@ def model_identity(source: object, card: str) -> str:
     """
     if not isinstance(source, (str, Path)):
         return card
+    from ..runtimes.bundle_files import BUNDLE_FILE, is_bundle
+
     path = Path(source)
-    whole = path / "bundle.json"
-    known = ("weights*", "members/**/weights*", "members/**/*.onnx", "members/**/card.json")
-    files = [path] if path.is_file() else [whole] if whole.is_file() else []
-    files = files or sorted({file for pattern in known for file in path.glob(pattern)})
+    if path.is_file():
+        files = [path]
+    elif is_bundle(path):
+        files = [path / BUNDLE_FILE]
+    else:
+        known = ("weights*", "members/**/weights*", "members/**/*.onnx", "members/**/card.json")
+        files = sorted({file for pattern in known for file in path.glob(pattern)})
     return card + "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
 
 
