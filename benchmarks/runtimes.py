@@ -1,13 +1,13 @@
 """How quick is the paper's trio as a bundle, and the student? Beside eager PyTorch and ONNX Runtime, in the same run.
 
 The trio (ResNet-18, EfficientNet-B0, DenseNet-121, one native plane of 64x64) is exported to OpenVINO in bf16 or int8
-and timed by `realbogus bench`, stamps in memory to scores; so is the student, and then from a stamp set on disk into
-SQLite by the one loop, as `realbogus score STAMPS --to sqlite:///...` does it. The weights are random unless `--trio`
-and `--student` name trained ones: how quick a network is does not depend on them; what its certificate says does, so
-that is written only for trained ones with `--held-out`.
+and timed by `realbogus bench`, stamps in memory to scores; so is the student, in int8, and then from a stamp set on
+disk into SQLite by the one loop, as `realbogus score STAMPS --to sqlite:///...` does it. The weights are random unless
+`--trio` and `--student` name trained ones: how quick a network is does not depend on them; what its certificate says
+does, so that is written only for trained ones with `--held-out`.
 
     python benchmarks/runtimes.py [--quick] [--trio ENSEMBLE --held-out STAMPS --stamps STAMPS] [--precision bf16]
-        [--student MODEL] [--gate MODEL --gate-stamps STAMPS --sky STAMPS]
+        [--student MODEL] [--student-precision int8] [--gate MODEL --gate-stamps STAMPS --sky STAMPS]
 
 With `--gate`, `--gate-stamps` and `--sky` (as `benchmarks/student.py` leaves them) the trio is also exported behind
 that gate, certified and timed on the stamps of `--sky`, which have the hard bogus that a gate cannot tell. Then it is
@@ -114,12 +114,14 @@ def main() -> int:
     parser.add_argument("--gate", default=None, help="a student to stand before the trio")
     parser.add_argument("--gate-stamps", default=None, help="to choose its cut")
     parser.add_argument("--sky", default=None, help="held-out stamps with hard bogus, to judge and time that bundle")
-    parser.add_argument("--precision", default="bf16", choices=["f32", "bf16", "int8"])
+    parser.add_argument("--precision", default="bf16", choices=["f32", "bf16", "int8"], help="of the trio")
+    parser.add_argument("--student-precision", default="int8", choices=["f32", "bf16", "int8"])
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--count", type=int, default=60_000, help="stamps from disk into SQLite (default: %(default)s)")
     options = parser.parse_args()
-    if options.precision == "int8" and (options.held_out or options.sky) and not options.stamps:
+    exported = options.precision if options.trio else "", options.student_precision if options.student else ""
+    if "int8" in exported and (options.held_out or options.sky) and not options.stamps:
         parser.error("int8 with --held-out or --sky needs --stamps: calibrated on those, the certificate says nothing")
     wanted = (options.gate, options.gate_stamps, options.sky)
     if any(wanted) and not all((*wanted, options.trio)):
@@ -133,24 +135,24 @@ def main() -> int:
             if options.gate
             else {}
         )
-        for name, model, trained, unseen, before in (
-            ("trio", trio, options.trio, options.held_out, {}),
-            *([("gated trio", trio, options.trio, options.sky, gate)] if gate else []),
-            ("student", students, options.student, options.held_out, {}),
+        for name, model, trained, unseen, before, precision in (
+            ("trio", trio, options.trio, options.held_out, {}, options.precision),
+            *([("gated trio", trio, options.trio, options.sky, gate, options.precision)] if gate else []),
+            ("student", students, options.student, options.held_out, {}, options.student_precision),
         ):
             given, judged = trained and unseen, name != "trio" or not gate
             held_out = StampSet.load(unseen) if given else noise_stamps(model.card, 64)
             calibration = StampSet.load(options.stamps) if trained and options.stamps else held_out
             # random weights bear nothing and need not: their speed is what counts
             bundle = export_bundle(
-                model, Path(folder) / name, held_out=held_out, stamps=calibration, precision=options.precision,
+                model, Path(folder) / name, held_out=held_out, stamps=calibration, precision=precision,
                 tolerance=None if given else ANY, most=0.01 if given else 1.0, **before,
             )  # fmt: skip
             if given and bundle.certificate is not None:
                 lines += [f"{name} certificate: {' | '.join(row)}" for row in bundle.certificate.rows()]
             if bundle.gate is not None:
                 lines.append(f"{name}: {bundle.gate.passed:.1%} of the stamps go on, cut {bundle.gate.cut:.3g}")
-            print(f"{name}, {options.precision}:", flush=True)
+            print(f"{name}, {precision}:", flush=True)
             found = measure(Path(folder) / name, options, unseen if before else None)
             best = max(row["rate"] for row in found["speeds"] if row["contender"] == "itself")
             start, times = min(found["cold_start_s"]), ratios(found)

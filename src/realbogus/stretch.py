@@ -12,6 +12,7 @@ __all__ = ["arcsinh", "by_own_spread"]
 #: So many pixels, and what is worked out of them, stay in the processor's cache.
 _CACHED = 16384
 _LOG_2 = math.log(2.0)
+_SIGN = np.uint32(1 << 31)
 
 
 def arcsinh(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -40,7 +41,9 @@ def arcsinh(values: NDArray[np.float32]) -> NDArray[np.float32]:
             if root.max() == np.inf:  # their squares are beyond float32
                 huge = np.isinf(root)
                 root[huge] = np.log(size[huge]) + np.float32(_LOG_2)
-            np.copysign(root, part, out=part)
+            bits = part.view(np.uint32)  # `copysign`, in half its time: `root` has no sign
+            bits &= _SIGN
+            bits |= root.view(np.uint32)
     return values
 
 

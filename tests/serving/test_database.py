@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 
 from realbogus.classifier import Card
 from realbogus.errors import ConfigError, OutputError
@@ -122,6 +122,16 @@ def test_a_server_that_is_not_there_is_an_error_at_once() -> None:
     with pytest.raises(OutputError, match=r"postgres:\*\*\*@127.0.0.1:1/x does not answer .* is it there") as error:
         open_sink("postgresql://postgres:secret@127.0.0.1:1/x")
     assert "secret" not in str(error.value)
+
+
+def test_text_that_no_database_takes_is_written_as_its_picture(tmp_path: Path) -> None:
+    sink = open_sink(f"sqlite:///{tmp_path}/x.db")
+    names = ["a\0b", "caf\u00e9", "half \ud800", "plain"]
+    sink.write(scored_of(0, 4, field=MaskedColumn(names, mask=[False, False, False, True]), band=["g", "r", "i\0", ""]))
+    sink.close()
+    found = sqlite3.connect(tmp_path / "x.db").execute("SELECT field, band FROM candidates ORDER BY id").fetchall()
+    nul = "\N{SYMBOL FOR NULL}"
+    assert found == [(f"a{nul}b", "g"), ("caf\u00e9", "r"), ("half ?", "i"), (None, "")]
 
 
 def test_a_later_score_replaces_the_earlier(tmp_path: Path) -> None:

@@ -110,7 +110,8 @@ class Database:
         values["extra"] = _as_json(columns, count)
         # in the order of their ids: several writers then never wait for each other in a ring
         order = sorted(range(count), key=values["id"].__getitem__)
-        self._run(self._candidates, [tuple(column[row] for column in values.values()) for row in order], (*values,))
+        rows = list(zip(*values.values(), strict=True))
+        self._run(self._candidates, [rows[row] for row in order], (*values,))
 
     def refuse(self, failed: Sequence[Failed]) -> None:
         """List what gave no candidate; the same once more changes nothing."""
@@ -227,6 +228,8 @@ def _typed(values: list[Any] | None, kind: str, name: str, others: dict[str, lis
         others[name] = values
         return [None] * count
     if kind == "text":
+        if "\0" not in "".join(filter(None, values)):
+            return values
         return [None if value is None else _text(value) for value in values]
     if int in kinds and not all(map(_fits, values)):
         others[name] = [None if _fits(value) else value for value in values]

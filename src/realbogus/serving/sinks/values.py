@@ -28,6 +28,8 @@ def columns_of(rows: Table) -> dict[str, list[Any]]:
     --------
     >>> columns_of(Table({"id": ["a"], "mag": [np.nan], "sign": np.array([1], "int8")}))
     {'id': ['a'], 'mag': [None], 'sign': [1]}
+    >>> columns_of(Table({"id": ["a" + chr(0xD800), "plain"]}))
+    {'id': ['a?', 'plain']}
     """
     found: dict[str, list[Any]] = {}
     for name in rows.colnames:
@@ -40,7 +42,7 @@ def columns_of(rows: Table) -> dict[str, list[Any]]:
         if data.dtype.kind == "f":
             mask = mask | ~np.isfinite(data)
         values = data.tolist()
-        if data.dtype.kind in "SUO":
+        if data.dtype.kind in "SO" or (data.dtype.kind == "U" and not "".join(values).isascii()):
             values = [_item(value) for value in values]
         if mask.any():
             for row in np.flatnonzero(mask).tolist():
