@@ -8,12 +8,13 @@ import os
 import secrets
 import socket
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from .errors import ConfigError, OutputError
 
-__all__ = ["LOOPBACK", "bind", "is_called", "is_foreign", "is_loopback", "keep_token"]
+__all__ = ["LOOPBACK", "bind", "check_token", "is_called", "is_foreign", "is_loopback", "keep_token"]
 
 #: Where a server is by default: nobody but this computer comes here.
 LOOPBACK = "127.0.0.1"
@@ -128,9 +129,9 @@ def keep_token(path: Path | str, given: str | None = None, *, option: str = "--v
     Raises
     ------
     ConfigError
-        The given token is too short.
+        The token, given or in the file, is none that a request could carry, or too short; the file stays as it is.
     OutputError
-        The file cannot be written.
+        The file cannot be read, or written where it is not there or a token is given.
 
     Examples
     --------
@@ -140,14 +141,42 @@ def keep_token(path: Path | str, given: str | None = None, *, option: str = "--v
     True
     """
     path = Path(path)
-    if given is not None and (len(given) < _LEAST or not given.isascii() or not given.isprintable() or " " in given):
-        raise ConfigError(f"a token of {len(given)} signs: give {_LEAST} or more letters and digits, or none at all")
+    if given is not None:
+        check_token(given)
     try:
-        token = given or (path.read_text(encoding="ascii").strip() if path.exists() else "")
-        token = token if len(token) >= _LEAST else secrets.token_urlsafe(24)
+        kept = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else None
+        if kept is not None and given in (None, kept):
+            try:
+                check_token(kept)
+            except ConfigError as error:
+                raise ConfigError(f"{path} holds {error}; remove the file, and one is made") from error
+            with suppress(OSError):  # a secret that is mounted for us cannot be changed, and need not
+                path.chmod(0o600)
+            return kept
+        token = given or secrets.token_urlsafe(24)
         path.unlink(missing_ok=True)  # a file that others may read would stay one
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(token + "\n")
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise OutputError(f"cannot keep the token in {path}: {error}; choose another {option}") from error
+    return token
+
+
+def check_token(token: str) -> str:
+    """Return a token that a request can carry.
+
+    Raises
+    ------
+    ConfigError
+        It is too short, or holds blanks, breaks or letters of other alphabets.
+
+    Examples
+    --------
+    >>> check_token("short")
+    Traceback (most recent call last):
+        ...
+    realbogus.errors.ConfigError: a token of 5 signs: give 16 or more letters and digits, or none at all
+    """
+    if len(token) < _LEAST or not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigError(f"a token of {len(token)} signs: give {_LEAST} or more letters and digits, or none at all")
     return token

@@ -20,6 +20,7 @@ from .ensemble_files import CARD, card_of, inside, places
 from .errors import InputError, ModelError, OutputError
 from .files import write_text
 from .scoring import channel_indices, per_stamp, stamps_for
+from .stamps import refuse_stamps
 
 __all__ = ["ENSEMBLE", "Ensemble", "calibrations", "is_ensemble", "open_folder", "soft_vote"]
 
@@ -157,11 +158,12 @@ class Ensemble:
         Raises
         ------
         OutputError
-            The folder cannot be written.
+            The folder cannot be written, or holds a stamp set.
         ModelError
             A member cannot be saved.
         """
         folder = Path(folder)
+        refuse_stamps(folder)
         card = replace(
             self._card,
             architecture=ENSEMBLE,

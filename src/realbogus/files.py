@@ -57,8 +57,29 @@ def write_whole(path: Path | str, write: Callable[[Path], object]) -> Path:
 
 
 def write_text(path: Path | str, text: str) -> Path:
-    """Write text in UTF-8 as `write_whole` does."""
-    return write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+    """Write text in UTF-8 as `write_whole` does; a letter that it cannot hold, of a file's name say, is a ?."""
+    return write_whole(path, lambda part: part.write_bytes(text.encode("utf-8", "replace")))
+
+
+def writable_folder(folder: Path | str) -> Path:
+    """Make a folder, and prove that it can be written: now, not after hours of work.
+
+    Raises
+    ------
+    OutputError
+        It cannot.
+    """
+    folder = Path(folder)
+    probe = folder / ".writable"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(
+            f"cannot write to {folder}: {error.strerror or error}; choose another output with -o"
+        ) from error
+    return folder
 
 
 def append_json(path: Path | str, value: Mapping[str, Any]) -> None:

@@ -21,6 +21,7 @@ from .classifier import Card
 from .errors import ConfigError, ModelError, OutputError, UnknownNameError
 from .files import write_text, write_whole
 from .scoring import score_stamps
+from .stamps import refuse_stamps
 
 __all__ = ["CARD_FILE", "WEIGHTS_FILE", "Model"]
 
@@ -128,9 +129,10 @@ class Model:
         Raises
         ------
         OutputError
-            The folder cannot be written.
+            The folder cannot be written, or holds a stamp set.
         """
         folder = Path(folder)
+        refuse_stamps(folder)
         state = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
         try:
             write_whole(folder / WEIGHTS_FILE, lambda part: save_file(state, part))

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from .errors import InputError, OutputError
 from .tables import read_parquet, write_parquet
 
-__all__ = ["IGNORE", "STAMP_SIZE", "UNLABELLED", "StampSet"]
+__all__ = ["IGNORE", "STAMP_SIZE", "UNLABELLED", "StampSet", "refuse_stamps"]
 
 #: Side of a stamp in pixels (paper, section 2.2.1).
 STAMP_SIZE = 64
@@ -192,3 +192,16 @@ class StampSet:
         pixels = np.concatenate([part.pixels for part in sets])
         catalogue = vstack([part.catalogue for part in sets], metadata_conflicts="silent")
         return cls(pixels, catalogue, first.channels, first.provenance)
+
+
+def refuse_stamps(folder: Path | str) -> None:
+    """Refuse the folder of a stamp set as the place of a model, whose card would replace that of the set.
+
+    Raises
+    ------
+    OutputError
+        It holds one, or a part of one.
+    """
+    there = [name for name in ("pixels.npy", "catalogue.parquet") if (Path(folder) / name).exists()]
+    if there:
+        raise OutputError(f"{folder} holds a stamp set ({', '.join(there)}): choose another folder for the model")

@@ -74,6 +74,8 @@ def read_parquet(path: Path | str) -> Table:
     """
     try:
         data = pq.read_table(Path(path))
+    except FileNotFoundError as error:
+        raise InputError(f"there is no file {path}") from error
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path} cannot be read as Parquet: {error}") from error
     return as_table(data)
@@ -98,8 +100,12 @@ def as_table(data: pa.Table) -> Table:
             # astropy needs fixed-width text to write every format
             values = np.array(["" if v is None else v for v in column.to_pylist()], dtype=str)
         else:
-            filled = column.fill_null(False if pa.types.is_boolean(field.type) else 0) if mask is not None else column
-            values = np.asarray(filled.to_numpy(zero_copy_only=False))
+            plain = (
+                pa.types.is_boolean(field.type) or pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
+            )
+            if mask is not None and plain:  # else numpy says itself what is missing: NaT, None
+                column = column.fill_null(False if pa.types.is_boolean(field.type) else 0)
+            values = np.asarray(column.to_numpy(zero_copy_only=False))
         if mask is None:
             columns.append(Column(values, name=field.name, unit=unit))
         else:

@@ -196,12 +196,11 @@ def test_the_verb(tmp_path):
             said = ""
             while "Ctrl-C" not in said and (line := process.stdout.readline()):
                 said += line
-            found = re.search(r"http://0\.0\.0\.0:(\d+)/score with the token in realbogus\.token", said)
+            found = re.search(r"http://0\.0\.0\.0:(\d+)/score with the token given", said)
             assert found is not None, said + process.stderr.read()
             port = int(found[1])
             assert TOKEN not in said
-            kept = tmp_path / "realbogus.token"
-            assert kept.read_text().strip() == TOKEN and kept.stat().st_mode & 0o077 == 0
+            assert not list(tmp_path.iterdir())  # whoever gives a token has it
             assert ask(port, "GET", "/health").json()["model"] == "realbogus-default"
             assert ask(port, "POST", "/score", STAMP).status == 401
             answer = ask(port, "POST", "/score", STAMP, authorization=f"Bearer {TOKEN}")

@@ -27,11 +27,11 @@ def _arguments(parser: ArgumentParser) -> None:
         help="share of a whole cutout that must be there for a stamp to be usable (default: 0.5)")  # fmt: skip
     add("--fwhm", type=float, default=None, metavar="PX", help="PSF size of stamps that say nothing of it, pixels")
     add("--table", type=str, default=None, metavar="FILE", help="metadata of an array's rows or of FITS cutouts by id")
-    add("--columns", type=str, nargs="+", default=[], metavar="OURS=THEIRS",
+    add("--columns", type=str, nargs="+", action="extend", default=[], metavar="OURS=THEIRS",
         help="what the table or the header calls our columns, say id=candid mag=magpsf")  # fmt: skip
-    add("--extensions", type=str, nargs="+", default=[], metavar="CHANNEL=EXTENSION",
+    add("--extensions", type=str, nargs="+", action="extend", default=[], metavar="CHANNEL=EXTENSION",
         help="extensions of a FITS file, by name or number, say difference=1 science=2 reference=3")  # fmt: skip
-    add("--files", type=str, nargs="+", default=[], metavar="CHANNEL=PATTERN",
+    add("--files", type=str, nargs="+", action="extend", default=[], metavar="CHANNEL=PATTERN",
         help="a FITS file a channel, say difference=*_diff.fits science=*_sci.fits reference=*_ref.fits")  # fmt: skip
     add("--channels", type=str, default="science,reference,difference",
         help="order of an array's channels (default: science,reference,difference)")  # fmt: skip

@@ -32,7 +32,9 @@ def _check_arguments(parser: ArgumentParser) -> None:
     drawing("--threshold", type=float, default=None, help="score from which it is called real; the night's by default")
     drawing("--stratified", action="store_true",
             help=f"draw as many of each stratum of the score, between {', '.join(map(str, STRATA))}")  # fmt: skip
-    drawing("--strata", type=float, nargs="*", default=[], metavar="SCORE", help="scores between strata")
+    drawing(
+        "--strata", type=float, nargs="*", action="extend", default=[], metavar="SCORE", help="scores between strata"
+    )
     drawing("--seed", type=int, default=0, help="of the draw and the intervals")
     telling = parser.add_argument_group("result").add_argument
     telling("--votes", type=str, default=None, metavar="FILE",

@@ -32,7 +32,15 @@ def _assemble_arguments(parser: ArgumentParser) -> None:
         help="known variables, ra and dec (or x and y of one common frame): their detections are real")  # fmt: skip
     add("--solar-system", type=str, default=None, metavar="TABLE",
         help="predicted solar-system objects, ra, dec and time: matched in position and time")  # fmt: skip
-    add("--injected", type=str, nargs="*", default=[], metavar="SET", help="sets of injected sources, to be mixed in")
+    add(
+        "--injected",
+        type=str,
+        nargs="*",
+        action="extend",
+        default=[],
+        metavar="SET",
+        help="sets of injected sources, to be mixed in",
+    )
     add("--injected-share", type=float, default=None, metavar="SHARE",
         help="of the reals; all that there are where absent")  # fmt: skip
     add("--verdicts", type=str, default=None, metavar="TABLE",
@@ -47,9 +55,33 @@ def _assemble_arguments(parser: ArgumentParser) -> None:
         help="S/N of either sign at the centre of a real's stamp (default: %(default)s)")  # fmt: skip
     add("--cap", type=int, default=default.cap, metavar="N",
         help="epochs of one object at most, at random; 0 for no cap (default: %(default)s)")  # fmt: skip
-    add("--weight", type=str, nargs="*", default=[], metavar="ORIGIN=W", help="weight of labels by origin, as vote=2")
-    add("--leave-out", type=str, nargs="*", default=[], metavar="ORIGIN", help="labels that are not learned from")
-    add("--channels", type=str, nargs="*", default=[], metavar="NAME", help="channels to keep of sets that differ")
+    add(
+        "--weight",
+        type=str,
+        nargs="*",
+        action="extend",
+        default=[],
+        metavar="ORIGIN=W",
+        help="weight of labels by origin, as vote=2",
+    )
+    add(
+        "--leave-out",
+        type=str,
+        nargs="*",
+        action="extend",
+        default=[],
+        metavar="ORIGIN",
+        help="labels that are not learned from",
+    )
+    add(
+        "--channels",
+        type=str,
+        nargs="*",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="channels to keep of sets that differ",
+    )
     add("--seed", type=int, default=0, help="of the draws of epochs and injected sources")
 
 

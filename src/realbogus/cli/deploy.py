@@ -146,7 +146,15 @@ def _bench_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("model", type=str, help="a bundle, an .onnx file, a model folder, or `default`")
     add("-o", "--out", type=str, default=None, metavar="FILE", help="write the numbers as JSON as well")
-    add("--threads", type=int, nargs="*", default=[], metavar="N", help="to try (default: 1 and all processors)")
+    add(
+        "--threads",
+        type=int,
+        nargs="*",
+        action="extend",
+        default=[],
+        metavar="N",
+        help="to try (default: 1 and all processors)",
+    )
     add("--batches", type=int, nargs="*", default=[1, 32, 512], metavar="N", help="stamps handed in at a time "
         "(default: 1 32 512)")  # fmt: skip
     add("--seconds-each", type=float, default=2.0, metavar="S", help="of one measurement (default: %(default)s)")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
@@ -12,7 +11,7 @@ from rich.console import Console
 from ..classifier import Classifier
 from ..errors import ConfigError
 from ..files import write_text
-from ..stamps import StampSet
+from ..stamps import StampSet, refuse_stamps
 from .deploy import show_certificate
 from .verb import NEEDS_TORCH, Verb, bars, tell
 
@@ -27,7 +26,15 @@ def _arguments(parser: ArgumentParser) -> None:
     add("--restart", action="store_true", help="start afresh: remove what an earlier run left in the folder")
     add("--recipe", type=str, default=None, metavar="TOML", help="the student's recipe, as configs/student.toml has it "
         "(default: that)")  # fmt: skip
-    add("--set", type=str, nargs="*", default=[], metavar="KEY=VALUE", help="override, as training.epochs=3")
+    add(
+        "--set",
+        type=str,
+        nargs="*",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override, as training.epochs=3",
+    )
     add("--parts", type=str, default=None, metavar="TABLE", help="sides that `realbogus split` gave these stamps; by "
         "the recipe's own `split` values where absent")  # fmt: skip
     add(
@@ -48,7 +55,7 @@ def _distil(options: Any, console: Console, errors: Console) -> None:
     from ..config import load_config, parse_overrides, with_overrides
     from ..curation.parts import read_split
     from ..dataset.split import split
-    from ..pipeline.settings import prepare_output
+    from ..files import writable_folder
     from ..runtimes.bundle_files import refuse_bundle
     from ..runtimes.certificate import certify, data_hash, held_out_rows
     from ..runtimes.tolerance import STUDENT
@@ -56,6 +63,7 @@ def _distil(options: Any, console: Console, errors: Console) -> None:
     from .learning import open_classifier
 
     refuse_bundle(options.out)
+    refuse_stamps(options.out)
     labels = LABELS if options.labels is None else options.labels
     overrides = parse_overrides(options.set)
     recipe = load_config(options.recipe, overrides=overrides) if options.recipe else None
@@ -65,7 +73,7 @@ def _distil(options: Any, console: Console, errors: Console) -> None:
     parts = read_split(options.parts, stamps) if options.parts else split(stamps, config.split, seed=config.seed)
     test = stamps.select(parts.test)
     rows = held_out_rows(test)  # a student that cannot be examined is not taught
-    out = prepare_output(Path(options.out))
+    out = writable_folder(options.out)
     with bars(errors) as progress:
 
         def say(step: Progress) -> None:

@@ -40,6 +40,7 @@ def _train_arguments(parser: ArgumentParser) -> None:
         "--set",
         type=str,
         nargs="*",
+        action="extend",
         default=[],
         metavar="KEY=VALUE",
         help="override, for example training.epochs=3",
@@ -70,11 +71,12 @@ def _keys() -> Iterator[tuple[str, Any]]:
 
 def _train(options: Any, console: Console, errors: Console) -> None:
     from ..config import load_config, parse_overrides, with_overrides
-    from ..pipeline.settings import prepare_output
+    from ..files import writable_folder
     from ..runtimes.bundle_files import refuse_bundle
-    from ..stamps import StampSet
+    from ..stamps import StampSet, refuse_stamps
 
     refuse_bundle(options.out)
+    refuse_stamps(options.out)
     # a flag that was not given is not there; `null` is a value like any other, and refused where it does not fit
     overrides = parse_overrides(options.set) | {key: options[key] for key, _ in _keys() if key in options}
     if options.bag is not None and options.bag < 1:
@@ -98,7 +100,7 @@ def _train(options: Any, console: Console, errors: Console) -> None:
         for _ in range(options.bag or 1)
     ]
     parts = read_split(options.parts, stamps) if options.parts else split(stamps, config.split, seed=config.seed)
-    out = prepare_output(Path(options.out))  # now, not after the first epoch
+    out = writable_folder(options.out)  # now, not after the first epoch
     if options.restart:
         shutil.rmtree(out / "test", ignore_errors=True)  # the report of the model that goes
     with bars(errors) as progress:
@@ -146,7 +148,7 @@ def _evaluate_arguments(parser: ArgumentParser) -> None:
     add("model", type=str, help="an .onnx file, a bundle, a model folder, or `default`")
     add("stamps", type=str, help="folder of labelled stamps")
     add("-o", "--out", type=str, required=True, help="folder for the report; with --against one folder a model")
-    add("--against", type=str, nargs="*", default=[], metavar="MODEL",
+    add("--against", type=str, nargs="*", action="extend", default=[], metavar="MODEL",
         help="measure these models too, on the same stamps, and compare them, best AUC first")  # fmt: skip
     add("--threshold", type=float, default=None, help="score >= threshold is real; the model's by default")
     add(
@@ -167,14 +169,14 @@ def _evaluate(options: Any, console: Console, errors: Console) -> None:
     from ..ensemble_files import member_path
     from ..evaluation.comparison import write_comparison
     from ..evaluation.report import check_choices, evaluate
-    from ..pipeline.settings import prepare_output
+    from ..files import writable_folder
     from ..stamps import StampSet
 
     check_threshold(options.threshold)
     chosen = {name: options[name] for name in ("prevalence", "specificity", "draws")}
     check_choices(**chosen)  # before any model is opened
     models = _named([(given, open_classifier(given)) for given in (options.model, *options.against)])
-    stamps, out = StampSet.load(options.stamps), prepare_output(Path(options.out))
+    stamps, out = StampSet.load(options.stamps), writable_folder(options.out)
     reports = {}
     for place, (name, model) in enumerate(models.items(), start=1):
         reports[name] = report = evaluate(model, stamps, threshold=options.threshold, **chosen)

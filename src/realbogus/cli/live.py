@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from rich.console import Console
 
 from ..errors import ConfigError
 from .learning import open_classifier
-from .outlets import open_sinks, want_packets
+from .outlets import kafka_settings, open_sinks, want_packets
 from .serve import open_scorer, report, scoring_arguments
 from .verb import Verb, bars, telescope_option, tell
 
@@ -76,7 +76,6 @@ def _stream_arguments(parser: ArgumentParser) -> None:
     add("--registry", type=str, default=None, metavar="URL", help="schema registry, for Confluent's wire format")
     add("--idle", type=float, default=None, metavar="SECONDS",
         help="end when nothing came for so long; never by default")  # fmt: skip
-    add("--kafka", type=str, nargs="*", default=[], metavar="KEY=VALUE", help="settings of librdkafka, of all clients")
 
 
 def _stream(options: Any, console: Console, errors: Console) -> None:
@@ -90,7 +89,7 @@ def _stream(options: Any, console: Console, errors: Console) -> None:
     address = KafkaAddress.of(options.source)
     dead = options.dead_letters or f"{address.topic}.dead"
     letters = KafkaAddress.of(dead) if "://" in dead else KafkaAddress(address.servers, dead)
-    settings = _settings(options.kafka)
+    settings = kafka_settings(options.kafka)
     schemas = Schemas(options.schema, options.registry)
 
     def source(packets: bool) -> KafkaSource:
@@ -106,14 +105,6 @@ def _stream(options: Any, console: Console, errors: Console) -> None:
 def _check_sinks(options: Any) -> None:
     if not options.to:
         raise ConfigError("say where the scores go: --to with a database, a topic, an address or a folder")
-
-
-def _settings(given: list[str]) -> Mapping[str, str]:
-    pairs = [text.partition("=") for text in given]
-    wrong = [text for text, (key, mark, _) in zip(given, pairs, strict=True) if not (key and mark)]
-    if wrong:
-        raise ConfigError(f"--kafka {wrong[0]}: give KEY=VALUE, for example security.protocol=SASL_SSL")
-    return {key: value for key, _, value in pairs}
 
 
 def _run(

@@ -22,7 +22,9 @@ __all__ = ["VERBS"]
 
 def _arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
-    add("--networks", type=str, nargs="*", default=[], metavar="NAME", help="only these (default: all)")
+    add(
+        "--networks", type=str, nargs="*", action="extend", default=[], metavar="NAME", help="only these (default: all)"
+    )
     add("--channels", type=int, default=1, help="input planes (default: 1)")
     add("--size", type=int, default=64, help="side of a plane, pixels (default: 64)")
     add("--no-speed", action="store_true", help="do not time them")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ..errors import ConfigError
-from ..pipeline.settings import prepare_output
+from ..files import writable_folder
 from .verb import Verb, tell
 
 __all__ = ["VERBS"]
@@ -38,7 +37,7 @@ def _run(options: Any, console: Console, errors: Console) -> None:
     names = [name.strip() for name in options.networks.split(",") if name.strip()]
     if options.networks and not names:
         raise ConfigError(f"--networks {options.networks!r} names none: give architectures between commas")
-    out = prepare_output(Path(options.out))
+    out = writable_folder(options.out)
     try:
         import torch  # noqa: F401  before hours of simulation, not after
     except ImportError as error:

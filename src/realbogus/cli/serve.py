@@ -45,10 +45,19 @@ def _arguments(parser: ArgumentParser) -> None:
 def scoring_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of everything that scores into sinks."""
     add = parser.add_argument
-    add("--to", type=str, nargs="+", default=[], metavar="SINK",
+    add("--to", type=str, nargs="+", action="extend", default=[], metavar="SINK",
         help="where scored candidates go, each as they come: table files, sqlite:///x.db, postgresql://..., "
         "kafka://HOST:PORT/TOPIC, https://... (the real ones), or a folder with --format")  # fmt: skip
     add("--format", type=str, default=None, help="what to write into a folder: avro")
+    add(
+        "--kafka",
+        type=str,
+        nargs="*",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="settings of librdkafka, of all clients",
+    )
     add("--model", type=str, default="default", help="an .onnx file, a bundle, a model folder, or `default`")
     add("--policy", type=str, default="model", metavar="POLICY",
         help="which scores are real: model (its own threshold), a number, precision=recall, at-most=N (a night), "

@@ -12,7 +12,7 @@ from typing import Any
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
-from ..doors import LOOPBACK, bind, is_loopback, keep_token
+from ..doors import LOOPBACK, bind, check_token, is_loopback, keep_token
 from ..errors import ConfigError
 from .serve import longitude_option
 from .verb import Verb, tell
@@ -35,7 +35,15 @@ def _arguments(parser: ArgumentParser) -> None:
     add("--port", type=int, default=_PORT, help="0 for any that is free (default: %(default)s)")
     add("--host", type=str, default=None, metavar="ADDRESS",
         help="listen there, for other computers to ask, with a token; this computer alone where absent")  # fmt: skip
-    add("--allow-host", type=str, nargs="*", default=[], metavar="NAME", help="further names of this computer")
+    add(
+        "--allow-host",
+        type=str,
+        nargs="*",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="further names of this computer",
+    )
     add("--token", type=str, default=None, metavar="WORD",
         help=f"16 signs or more that every request must carry (or in {_TOKEN})")  # fmt: skip
     add("--token-file", type=str, default=None, metavar="FILE",
@@ -103,13 +111,17 @@ def _token_path(options: Any) -> Path:
 def _token(options: Any, host: str) -> str | None:
     """Return the token, None where nobody else can come in and none was asked for."""
     given = options.token or os.environ.get(_TOKEN) or None
-    if given is None and options.token_file is None and is_loopback(host):
-        return None
+    if options.token_file is None and (given is not None or is_loopback(host)):
+        return given and check_token(given)  # whoever gives one has it, and it need not be kept
     return keep_token(_token_path(options), given, option="--token-file")
 
 
 def _how(options: Any, token: str | None) -> str:
-    return "" if token is None else f" with the token in {_token_path(options)} (Authorization: Bearer TOKEN)"
+    if token is None:
+        return ""
+    given = options.token_file is None and (options.token or os.environ.get(_TOKEN))
+    where = "given" if given else f"in {_token_path(options)}"
+    return f" with the token {where} (Authorization: Bearer TOKEN)"
 
 
 VERBS = (Verb("serve", "answer stamps with scores over HTTP", _arguments, _serve),)

@@ -192,12 +192,15 @@ def precision_recall_by_threshold(ax: Axes, scores: ArrayLike, labels: ArrayLike
     legend(ax, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.1)
     if crossing:
         at = precision_recall_crossing(scores, labels)
-        height = float(points.precision[np.searchsorted(-points.thresholds, -at)])
+        place = int(np.searchsorted(-points.thresholds, -at))
+        height, recall = float(points.precision[place]), float(points.recall[place])
+        # scores that are tied leave no place where both are equal
+        both = f"both {height:.3f}" if abs(height - recall) < 5e-4 else f"precision {height:.3f}\nrecall {recall:.3f}"
         ax.plot([at, at], [0, height], color=COLOURS["muted"], linewidth=0.9, linestyle=(0, (2, 2)))
         ax.plot(at, height, "o", color=COLOURS["ink"], markersize=5, zorder=4)
         # low beside the line: both curves pass above
         side, shift = ("right", -5) if at > 0.5 else ("left", 5)
-        ax.annotate(f"threshold {at:.3f}\nboth {height:.3f}", (at, 0.03), (shift, 0), textcoords="offset points",
+        ax.annotate(f"threshold {at:.3f}\n{both}", (at, 0.03), (shift, 0), textcoords="offset points",
                     ha=side, va="bottom", fontsize=9, color=COLOURS["ink"])  # fmt: skip
     return ax
 

@@ -21,6 +21,7 @@ from ..metrics import (
     threshold_at_recall,
     threshold_at_specificity,
 )
+from ..metrics.counts import checked
 from ..scoring import channel_indices
 from ..stamps import StampSet
 from .breakdown import break_down
@@ -177,7 +178,7 @@ def report_on(
     if not 0.0 < level < 1.0:
         raise InputError(f"level {level} is not in (0, 1): it is the share of the draws inside, 0.95 is usual")
     values = np.asarray(scores, dtype=np.float32)
-    truth = np.asarray(labels, dtype=np.int64)
+    truth = checked(values, labels)[1].astype(np.int64)
     if not values.size:
         raise InputError("no scores to report on: the split or the set is empty")
     thresholds = {

@@ -112,11 +112,16 @@ def write_candidates(rows: Table, folder: Path, also: Sequence[str]) -> None:
 
 
 def without_int8(rows: Table) -> Table:
-    """Return the table with signed bytes as 16-bit integers: VOTable has no signed byte."""
+    """Return the table with signed bytes as 16-bit integers and the largest whole numbers as text.
+
+    VOTable has no signed byte, and no unsigned number of 64 bits.
+    """
     wide = rows.copy(copy_data=False)
     for name in rows.colnames:
         if rows[name].dtype == np.int8:
             wide[name] = rows[name].astype(np.int16)
+        elif rows[name].dtype == np.uint64:
+            wide[name] = rows[name].astype(str)
     return wide
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import ConfigError, InputError, OutputError
+from ..files import writable_folder
 from ..images.detect import DETECTORS
 from ..images.detect_sextractor import PROGRAMS
 from ..images.subtract import METHODS
@@ -166,16 +167,7 @@ def prepare_output(folder: Path, frames: Sequence[Path] = ()) -> Path:
     stamps = folder / "stamps"
     if stamps.exists() and not _of_a_night(stamps):
         raise OutputError(f"{stamps} is no result of a night and would be overwritten; choose another output with -o")
-    probe = folder / ".writable"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(
-            f"cannot write to {folder}: {error.strerror or error}; choose another output with -o"
-        ) from error
-    return folder
+    return writable_folder(folder)
 
 
 def _of_a_night(stamps: Path) -> bool:

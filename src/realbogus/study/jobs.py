@@ -15,7 +15,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from ..config import Config
-from ..errors import ModelError
+from ..errors import InputError, ModelError
 from ..files import write_whole
 from ..scoring import score_rows
 from ..stamps import StampSet
@@ -24,7 +24,7 @@ from .artefact import begin, facts_of, finish, locked
 from .engine import Say
 from .state import machine
 
-__all__ = ["ScoreJob", "TrainJob", "history_of", "score_part", "train_and_score"]
+__all__ = ["ScoreJob", "TrainJob", "done", "history_of", "score_part", "train_and_score"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,17 @@ class ScoreJob:
     inputs: Mapping[str, Any]
 
 
+def done(job: TrainJob) -> dict[str, Any] | None:
+    """Return the facts of a network that is trained and whose scores can be read; None where one of it is missing."""
+    facts = facts_of(job.folder, job.inputs)
+    if facts is not None:
+        try:
+            read_parquet(job.folder / "scores.parquet")
+        except InputError:  # lost or cut short: the network is made again, or the study would stop at it for ever
+            return None
+    return facts
+
+
 def train_and_score(job: TrainJob, say: Say) -> dict[str, Any]:
     """Train a network, score validation and test side with it, and return the facts of both.
 
@@ -85,7 +96,7 @@ def train_and_score(job: TrainJob, say: Say) -> dict[str, Any]:
         `epochs`, `parameters`, `threads`, `device`, `precision`, `machine`, `train_stamps`,
         `scored_stamps`, `train_seconds`, `score_seconds`.
     """
-    before = facts_of(job.folder, job.inputs)
+    before = done(job)
     if before is not None:
         return before
     from ..training.bag import bootstrap_rows

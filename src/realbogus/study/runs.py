@@ -14,9 +14,9 @@ from .. import __version__
 from ..config import Config
 from ..config.schema import ModelConfig, SplitConfig
 from ..tables import read_parquet
-from .artefact import facts_of, fingerprint
+from .artefact import fingerprint
 from .engine import Engine, Failure
-from .jobs import TrainJob, train_and_score
+from .jobs import TrainJob, done, train_and_score
 from .plan import Network, Plan
 from .splits import SPLITS, split_path
 
@@ -131,9 +131,7 @@ def carry_out(
     progress : callable
         Called with ("networks", done, of), and with (key, done, of) for each at work.
     """
-    outcomes = {
-        key: Outcome(job, facts) for key, job in runs.items() if (facts := facts_of(job.folder, job.inputs)) is not None
-    }
+    outcomes = {key: Outcome(job, facts) for key, job in runs.items() if (facts := done(job)) is not None}
     left: Sequence[TrainJob] = [job for key, job in runs.items() if key not in outcomes]
     progress("networks", len(outcomes), len(runs))
     ended: set[int] = set()

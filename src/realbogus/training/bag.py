@@ -12,10 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from ..config import Config
 from ..ensemble import Ensemble
 from ..ensemble_files import member_path
-from ..errors import ConfigError, OutputError
+from ..errors import ConfigError
 from ..model import Model
 from ..stamps import StampSet
 from .calibrate import measure_calibration
+from .folder import check_folder, clear_folder
 from .planes import chosen_rows, labelled_rows
 from .recipe import check_recipe
 from .train import Progress, train
@@ -133,12 +134,10 @@ def bag(
         raise ConfigError("a bag of no members: hand in one configuration a member")
     for config in configs:
         check_recipe(config)  # now, not when its turn comes
-    if out is not None and not resume:
-        try:
-            # or the folder would look whole, with members of two bags
-            (Path(out) / "card.json").unlink(missing_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot remove the earlier bag in {out}: {error}; choose another folder") from error
+    if out is not None and resume:
+        check_folder(Path(out), [member_path(place, config.model.name) for place, config in enumerate(configs)])
+    elif out is not None:
+        clear_folder(Path(out))
     members = [
         train_member(
             stamps, config, place,

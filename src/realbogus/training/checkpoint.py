@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..errors import ModelError, OutputError
+from .folder import AFRESH
 
 __all__ = ["Checkpoint", "read_checkpoint", "restore_optimizer", "tensors_of_optimizer", "write_checkpoint"]
 
@@ -91,9 +92,7 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
         tensors = load_file(folder / state["tensors"])
         return Checkpoint(int(state["epoch"]), str(state["identity"]), list(state["history"]), tensors)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise ModelError(
-            f"the checkpoint {folder} is damaged ({error}): remove the folder, or train with resume=False"
-        ) from error
+        raise ModelError(f"the checkpoint {folder} is damaged ({error}): {AFRESH}") from error
 
 
 def tensors_of_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

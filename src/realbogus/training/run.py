@@ -29,6 +29,7 @@ from .average import follow
 from .balance import BALANCES
 from .checkpoint import Checkpoint, restore_optimizer, tensors_of_optimizer
 from .convolution import small_maps
+from .folder import AFRESH
 from .hardware import seed_torch
 from .loss import weighted_loss
 from .part import Part, cuts
@@ -233,7 +234,7 @@ class Run:
             reason = str(error).splitlines()[-1].strip()
             raise ModelError(
                 f"the checkpoint does not fit the network {self.card.architecture} ({reason}): it is damaged or of "
-                "another release; train with resume=False to begin anew"
+                "another release; {AFRESH}"
             ) from error
         self.history, self.epoch = list(before.history), before.epoch
 
@@ -265,10 +266,7 @@ def check_identity(before: Checkpoint, card: Card, folder: Path | None) -> None:
         Configuration, seed or data differ.
     """
     if before.identity != identity(card):
-        raise ConfigError(
-            f"{folder} holds the checkpoint of a run with another configuration, seed or data: "
-            "choose another folder, or train with resume=False"
-        )
+        raise ConfigError(f"{folder} holds the checkpoint of a run with another configuration, seed or data: {AFRESH}")
 
 
 def _own(seed: int, rank: int) -> int:

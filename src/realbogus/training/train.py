@@ -22,12 +22,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..classifier import Card
 from ..config import Config, TrainingConfig
-from ..errors import ConfigError, InputError, OutputError
-from ..model import CARD_FILE, WEIGHTS_FILE, Model
+from ..errors import ConfigError, InputError
+from ..model import Model
 from ..stamps import StampSet
 from .calibrate import measure_calibration
 from .checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from .curves import curves
+from .folder import check_folder, clear_folder
 from .hardware import choose_device, device_count, kept_memory, own_randomness, settled, threads
 from .history import write_history
 from .part import Part, make_part
@@ -91,11 +92,11 @@ def train(
     InputError
         Labels of both classes are not there, rows do not exist, or stamps hold NaN.
     UnknownNameError, ConfigError
-        Names nobody knows, options that cannot be, or the checkpoint in `out` is of another run.
+        Names nobody knows, options that cannot be, or what lies in `out` is of another run.
     ModelError
         The loss became infinite or NaN, or the checkpoint is damaged.
     OutputError
-        `out` cannot be written.
+        `out` cannot be written, or holds a stamp set.
 
     Examples
     --------
@@ -130,6 +131,8 @@ def train(
         | ({} if soft is None else {"targets": hashlib.sha256(soft.astype("<f4").tobytes()).hexdigest()}),
     )
     folder = None if out is None else Path(out)
+    if folder is not None and resume:
+        check_folder(folder)
     before = read_checkpoint(folder / "checkpoint") if folder and resume else None
     count = device_count(recipe)
     if len(train_rows) < 2 * count:
@@ -137,7 +140,7 @@ def train(
     if before is not None:
         check_identity(before, card, folder)
     if folder is not None and not resume:
-        _clear(folder)
+        clear_folder(folder)
     jitter = np.random.default_rng([seed, 0, 1])
     with (
         threads(recipe.threads),
@@ -204,18 +207,6 @@ def _follow(fabric: Fabric, job: _Job) -> Run:
     while part is not None and run.epoch < run.recipe.epochs:
         run.one_epoch(part, check, None)
     return run
-
-
-def _clear(folder: Path) -> None:
-    """Remove what an earlier run left: none of it may be taken for this one's."""
-    try:
-        for name in (CARD_FILE, WEIGHTS_FILE, "history.csv"):
-            (folder / name).unlink(missing_ok=True)
-        for name in ("checkpoint", "tensorboard", "prepared"):
-            if (folder / name).is_dir():
-                shutil.rmtree(folder / name)
-    except OSError as error:
-        raise OutputError(f"cannot remove the earlier run in {folder}: {error}; choose another folder") from error
 
 
 @contextlib.contextmanager

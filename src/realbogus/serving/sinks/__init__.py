@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from ...errors import InputError
-from . import avro, database, files, kafka, webhook  # noqa: F401  each puts its lines into the table
+from . import avro, database, files, webhook  # noqa: F401  each puts its lines into the table
+from .kafka import KafkaTopic
 from .sink import SINKS, Sink
 
 __all__ = ["SINKS", "Sink", "open_sink"]
@@ -14,7 +16,7 @@ __all__ = ["SINKS", "Sink", "open_sink"]
 _SCHEME = re.compile(r"^([a-zA-Z][a-zA-Z0-9]*)(?:\+[a-zA-Z0-9]+)?:")
 
 
-def open_sink(target: str, format: str | None = None) -> Sink:
+def open_sink(target: str, format: str | None = None, *, kafka: Mapping[str, str] | None = None) -> Sink:
     """Open a target by the scheme of its address, else by its suffix, else by `format`.
 
     Parameters
@@ -24,6 +26,8 @@ def open_sink(target: str, format: str | None = None) -> Sink:
         `kafka://HOST:PORT/TOPIC`, or a folder with a format.
     format : str, optional
         What to write into a folder: `avro`.
+    kafka : mapping, optional
+        Settings of librdkafka, for a topic.
 
     Raises
     ------
@@ -45,6 +49,8 @@ def open_sink(target: str, format: str | None = None) -> Sink:
     suffix = Path(target).suffix.lower()
     if scheme is not None:
         name = scheme.group(1).lower()
+        if name == "kafka":
+            return KafkaTopic(target, settings=kafka)
         if name in SINKS:
             return SINKS.resolve(name)(target)
     elif suffix in SINKS:

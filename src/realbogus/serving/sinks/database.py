@@ -75,6 +75,10 @@ class Database:
             raise OutputError(
                 "this is no address of a database; write sqlite:///x.db or postgresql://user@host/base"
             ) from error
+        if where.get_backend_name() == "sqlite" and (where.host or where.database in (None, "", ":memory:")):
+            raise OutputError(
+                f"{where.render_as_string()} names no file of this computer: write sqlite:///x.db, or sqlite:////data/x.db"
+            )
         if where.drivername in ("postgres", "postgresql"):
             where = where.set(drivername="postgresql+psycopg")
         self.name = where.render_as_string(hide_password=True)
@@ -82,6 +86,8 @@ class Database:
             self._engine = _engine(where)
         except (ImportError, sqlalchemy.exc.NoSuchModuleError) as error:
             raise _needs() from error
+        except sqlalchemy.exc.ArgumentError as error:
+            raise OutputError(f"{self.name} is no address that its driver takes: {error}") from error
         tables = _tables()
         try:
             with self._asking():
@@ -156,11 +162,10 @@ def _engine(url: Any) -> Engine:
     if url.get_backend_name() != "sqlite":
         # a connection that the server has closed meanwhile is noticed before it is used
         return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
-    if url.database and url.database != ":memory:":
-        try:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot write {url.database}: {error}; choose a place you may write") from error
+    try:
+        Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {url.database}: {error}; choose a place you may write") from error
     engine = create_engine(url, connect_args={"timeout": 10})
 
     @event.listens_for(engine, "connect")

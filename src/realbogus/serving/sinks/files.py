@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import re
 import shutil
@@ -23,7 +24,7 @@ from ..batch import Failed, Scored
 from .draft import Draft, groups
 from .seen import Seen
 from .sink import SINKS, Sink
-from .values import clean
+from .values import clean, columns_of
 
 __all__ = ["TableFile"]
 
@@ -68,6 +69,8 @@ class TableFile:
         self.name = str(path)
         self.failed_path = self.path.with_name(f"{self.path.name}.failed.csv")
         self._scratch = self.path.with_name(f".{self.path.name}.part")
+        if self.path.is_dir():
+            raise OutputError(f"cannot write {path}: it is a folder; choose another name, or remove it")
         try:
             shutil.rmtree(self._scratch, ignore_errors=True)
             self._scratch.mkdir(parents=True)
@@ -157,13 +160,20 @@ class _Writing:
 
 
 def _cleaned(rows: Table) -> Table:
-    """Return the table with text that UTF-8 can hold."""
+    """Return the table with text that UTF-8 can hold; what a table of text has no kind for is JSON."""
     rows = rows.copy(copy_data=False)
     for name in rows.colnames:
-        if rows[name].dtype.kind == "U" and not _is_utf8(rows[name]):
+        if rows[name].dtype.kind not in "biufUM" or rows[name].ndim > 1:
+            values = [_worded(value) for value in columns_of(rows[[name]])[name]]
+            rows[name] = MaskedColumn([word or "" for word in values], mask=[word is None for word in values])
+        elif rows[name].dtype.kind == "U" and not _is_utf8(rows[name]):
             mask = np.ma.getmaskarray(np.ma.asarray(rows[name]))
             rows[name] = MaskedColumn([clean(word) for word in texts(rows, name).tolist()], mask=mask)
     return rows
+
+
+def _worded(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _is_utf8(column: Any) -> bool:
@@ -240,6 +250,8 @@ def _votable(draft: Path, path: Path) -> None:
             text = io.BytesIO()
             plain = without_int8(rows)
             for name in plain.colnames:
+                if plain[name].dtype.kind == "M":
+                    plain[name] = [word or "" for word in columns_of(plain[[name]])[name]]
                 if plain[name].dtype.kind == "U":  # any length: a later row may be longer than the first ones
                     words = [_NOT_XML.sub("\ufffd", word) for word in texts(plain, name).tolist()]
                     plain[name] = np.array(words, dtype=object)

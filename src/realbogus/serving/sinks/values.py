@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ def clean(text: str) -> str:
 
 
 def columns_of(rows: Table) -> dict[str, list[Any]]:
-    """Return the columns as lists: None where a value is masked or not finite.
+    """Return the columns as lists: None where a value is masked or not finite; times and what else there is, as text.
 
     Examples
     --------
@@ -41,8 +42,11 @@ def columns_of(rows: Table) -> dict[str, list[Any]]:
         mask = np.ma.getmaskarray(column) if hasattr(column, "mask") else np.zeros(len(rows), dtype=bool)
         if data.dtype.kind == "f":
             mask = mask | ~np.isfinite(data)
+        if data.dtype.kind == "M":
+            mask = mask | np.isnat(data)
+            data = np.datetime_as_string(data)
         values = data.tolist()
-        if data.dtype.kind in "SO" or (data.dtype.kind == "U" and not "".join(values).isascii()):
+        if data.dtype.kind not in "biufU" or (data.dtype.kind == "U" and not "".join(values).isascii()):
             values = [_item(value) for value in values]
         if mask.any():
             for row in np.flatnonzero(mask).tolist():
@@ -68,8 +72,14 @@ def _item(value: Any) -> Any:
         return value.decode("utf-8", "replace")
     if isinstance(value, str):
         return clean(value)
-    if isinstance(value, list):
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _item(value.tolist())
+    if isinstance(value, (list, tuple)):
         return [_item(entry) for entry in value]
+    if isinstance(value, dict):
+        return {clean(str(name)): _item(entry) for name, entry in value.items()}
+    if isinstance(value, date):  # and datetime
+        return value.isoformat()
     if isinstance(value, float):
         return value if np.isfinite(value) else None
     return value if value is None or isinstance(value, (bool, int)) else clean(str(value))

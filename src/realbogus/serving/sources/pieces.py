@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import tarfile
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ from ...adapters.containers import open_container
 from ...adapters.packets import Packet, Unusable, UnusableError
 from ...adapters.reading import read_packets
 from ..packets import Original, originals, originals_of
-from .listing import ARCHIVES, LARGEST, files_of, members_of
+from .listing import ARCHIVES, DAMAGES, files_of, members_of
 
 __all__ = ["Found", "Member", "PacketPiece", "Piece", "RefusedPiece", "groups_of", "pieces_of", "with_originals"]
 
@@ -165,14 +163,13 @@ def _stretches(path: Path, name: str, size: int) -> Iterator[PacketPiece]:
 
 def _members(path: Path, name: str) -> Iterator[Piece]:
     try:
-        for member, data in members_of(path):
-            inside = f"{name}/{member}"
-            if data is None:
-                yield RefusedPiece(inside, "refused", f"more than {LARGEST} bytes in one file of an archive")
+        for member in members_of(path):
+            inside = f"{name}/{member.name}"
+            if member.cause:
+                yield RefusedPiece(inside, member.cause, member.reason)
             else:
-                yield Member(inside, data)
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, ValueError, RuntimeError) as error:
-        # zlib.error, lzma.LZMAError are no children of OSError, but tarfile and zipfile hand them on as theirs
+                yield Member(inside, member.data)
+    except DAMAGES as error:
         yield RefusedPiece(name, "damaged", f"the archive cannot be read on: {error}")
 
 

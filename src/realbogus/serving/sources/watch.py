@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import FrameError, InputError, OutputError
+from ...images.reference_io import read_reference
 from ...pipeline.chain import FrameResult
 from ...pipeline.prepare import prepare_reference
 from ...pipeline.settings import NightSettings, model_identity
@@ -81,7 +82,7 @@ class WatchSource:
     Raises
     ------
     InputError
-        No such folder, or numbers that cannot be.
+        No such folder, numbers that cannot be, or (when frames are asked for) a reference that is none.
     OutputError
         `work` cannot be written.
     """
@@ -132,6 +133,7 @@ class WatchSource:
     def batches(self, size: int, wait_s: float) -> Iterator[Batch]:
         """Yield the candidates of each frame as it comes; a frame is done with its last batch."""
         self._identity = model_identity(self._model, load_classifier(self._model).card.to_json())
+        self._check_reference()
         last = time.monotonic()
         while not self._stop.is_set():
             fresh = self._arrivals.look(skip=self._done)
@@ -228,6 +230,18 @@ class WatchSource:
             if self._stop.wait(0.5):  # the signal that ended the process may be on its way to this one
                 return None
         return _Outcome(_DIED, passing=True)
+
+    def _check_reference(self) -> None:
+        """Refuse a given reference that is none: every frame would fail by it, and be noted as done."""
+        if self._settings.reference is None:
+            return
+        try:
+            read_reference(self._settings.reference, self._settings.telescope)
+        except FrameError as error:
+            raise InputError(
+                f"the reference {self._settings.reference} cannot be used: {error}; give another, or none, and one is "
+                "made of the first frames"
+            ) from error
 
     def _reference(self, fresh: Sequence[Arrival]) -> Path | None:
         """Return the reference: the given one, the one made before, or one made of the first usable frames."""
