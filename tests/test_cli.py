@@ -337,6 +337,25 @@ def test_train_starts_afresh_when_told(labelled, tmp_path, fails, capsys):
     assert (out / "test").is_dir() and not (out / "test" / "old.txt").exists()
 
 
+def test_a_flag_that_is_given_twice_counts_twice(labelled, tmp_path):
+    single = [word for value in TINY for word in ("--set", value)]
+    run("train", labelled, "-o", tmp_path / "m", *single)
+    config = load_classifier(tmp_path / "m").card.config
+    for value in TINY:
+        key, _, wanted = value.partition("=")
+        found = config
+        for name in key.split("."):
+            found = found[name]
+        assert str(found) == wanted
+
+
+def test_a_model_may_lie_beside_its_stamps_but_not_in_them(labelled, tmp_path, fails):
+    place = shutil.copytree(labelled, tmp_path / "stamps")
+    run("train", place, "-o", tmp_path, "--set", *TINY)
+    assert "holds a stamp set" in fails("train", place, "-o", place, "--set", *TINY, "--restart")
+    assert len(StampSet.load(place)) == len(StampSet.load(labelled))
+
+
 @pytest.mark.parametrize(
     "words",
     [["train", "s", "-o", "m", "--training.epoch", "3"], ["score", "s", "-o", "t.csv", "--mod", "x"],
@@ -432,7 +451,7 @@ def test_a_file_that_is_not_what_it_should_be(frame, difference, detections, lab
     assert "no difference image of ours" in fails("cut", frame, detections, "-o", out)
     assert "expected x and y in pixels" in fails("cut", difference, table, "-o", out)
     assert "cannot be read as a table" in fails("cut", difference, "no-such.csv", "-o", out)
-    assert "cannot be read as Parquet" in fails("cut", difference, "no-such.parquet", "-o", out)
+    assert "there is no file no-such.parquet" in fails("cut", difference, "no-such.parquet", "-o", out)
     for words in (["evaluate", "default", tmp_path], ["train", tmp_path]):
         assert "is no readable stamp set" in fails(*words, "-o", out)
     assert "there is no model at no-such" in fails("score", labelled, "--model", "no-such", "-o", out)

@@ -12,7 +12,7 @@ import numpy as np
 
 from .errors import OutputError
 
-__all__ = ["append_json", "json_lines", "plain", "write_text", "write_whole"]
+__all__ = ["append_json", "json_lines", "plain", "shown", "writable_folder", "write_text", "write_whole"]
 
 
 def write_whole(path: Path | str, write: Callable[[Path], object]) -> Path:
@@ -80,6 +80,17 @@ def writable_folder(folder: Path | str) -> Path:
             f"cannot write to {folder}: {error.strerror or error}; choose another output with -o"
         ) from error
     return folder
+
+
+def shown(name: str) -> str:
+    """Return a name that UTF-8 can hold, of a file whose own name is of another encoding.
+
+    Examples
+    --------
+    >>> shown("night.avro"), len(shown(os.fsdecode(bytes([99, 233]))))
+    ('night.avro', 2)
+    """
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def append_json(path: Path | str, value: Mapping[str, Any]) -> None:

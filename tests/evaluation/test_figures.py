@@ -183,3 +183,8 @@ def test_inline_svg_takes_the_colours_of_the_page() -> None:
     assert not [name for name, colour in COLOURS.items() if colour in text]
     assert "var(--real)" in text
     assert isinstance(ax, Axes)
+
+
+def test_ties_leave_no_place_where_precision_equals_recall() -> None:
+    ax = figures.precision_recall_by_threshold(figures.new_axes(), [0.5] * 6, [1, 0, 0, 0, 0, 0])
+    assert ax.texts[-1].get_text() == "threshold 0.500\nprecision 0.167\nrecall 1.000"

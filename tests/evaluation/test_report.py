@@ -332,3 +332,8 @@ def test_tables_beside_the_report(toy_stamps: StampSet, tmp_path: Path) -> None:
     low, high = values["operating_points"]["asked"]["intervals"]["recall"]
     assert low <= values["operating_points"]["asked"]["recall"] <= high
     assert values["breakdowns"]["snr"]["bins"][0]["real"] == values["snr_bins"][0]["real"]
+
+
+def test_shares_are_no_labels() -> None:
+    with pytest.raises(InputError, match=r"labels must be 0 \(bogus\) or 1 \(real\)"):
+        report_on([0.1, 0.9, 0.8], [0.4, 1.0, 0.9], draws=0)

@@ -134,6 +134,12 @@ def test_text_that_no_database_takes_is_written_as_its_picture(tmp_path: Path) -
     assert found == [(f"a{nul}b", "g"), ("caf\u00e9", "r"), ("half ?", "i"), (None, "")]
 
 
+@pytest.mark.parametrize("address", ["sqlite://x.db", "sqlite://", "sqlite:///:memory:"])
+def test_an_address_that_names_no_file_is_refused(address: str) -> None:
+    with pytest.raises(OutputError, match=r"names no file of this computer: write sqlite:///x\.db"):
+        open_sink(address)
+
+
 def test_a_later_score_replaces_the_earlier(tmp_path: Path) -> None:
     sink = open_sink(f"sqlite:///{tmp_path}/x.db")
     first = scored_of(0, 2, mag=[18.0, 19.0])

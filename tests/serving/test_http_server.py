@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -24,6 +25,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # http_kit.py; importlib mode pu
 
 from http_kit import PATIENCE, TOKEN, Bright, ask, npy, running, stamp
 
+from realbogus.doors import keep_token
+from realbogus.errors import ConfigError
 from realbogus.serving.http.app import make_app
 from realbogus.serving.http.limits import Limits
 from realbogus.serving.http.service import Service
@@ -210,3 +213,31 @@ def test_the_verb(tmp_path):
             _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode in (0, 130), errors
     assert "without encryption" in errors and "Traceback" not in errors
+
+
+def test_a_token_that_is_kept_is_never_changed(tmp_path):
+    path = tmp_path / "token"
+    for text, words in (
+        ("short", "a token of 5 signs"),
+        ("two lines of it\nand one more", "a token of"),
+        ("", "a token of 0 signs"),
+    ):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=f"token holds {words}.*remove the file"):
+            keep_token(path)
+        assert path.read_text() == text
+    path.write_text(TOKEN + "\n")
+    path.chmod(0o644)
+    assert keep_token(path) == TOKEN and path.stat().st_mode & 0o077 == 0
+
+
+def test_a_token_on_a_mount_that_cannot_be_written_is_taken(tmp_path, monkeypatch):
+    path = tmp_path / "token"
+    path.write_text(TOKEN)
+
+    def no(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "chmod", no)
+    monkeypatch.setattr(os, "open", no)
+    assert keep_token(path) == TOKEN

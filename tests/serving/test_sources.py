@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import tarfile
 import zipfile
@@ -177,6 +178,31 @@ def test_an_archive_is_read_as_its_folder(packets: Path, tmp_path: Path, suffix:
     archive.write_bytes(whole[: len(whole) // 2])
     broken = drain(open_source(archive))
     assert any("cannot be read on" in entry.reason for batch in broken for entry in batch.failed)
+
+
+@pytest.mark.parametrize("way", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_damaged_member_of_a_zip_is_one_and_no_more(packets: Path, tmp_path: Path, way: int) -> None:
+    files = sorted(path for path in packets.rglob("*.avro") if path.name != "cut.avro")
+    archive, lost = tmp_path / "night.zip", files[1]
+    with zipfile.ZipFile(archive, "w", way) as out:
+        for path in files:
+            out.write(path, path.name)
+        begin = out.infolist()[1].header_offset + 30 + len(lost.name)
+    data = bytearray(archive.read_bytes())
+    for place in range(begin + 40, begin + 80):
+        data[place] ^= 0xFF
+    archive.write_bytes(bytes(data))
+    found = drain(open_source(archive))
+    intact = [number for path in files if path != lost for number in ids(drain(open_source(path)))]
+    assert sorted(ids(found)) == sorted(intact)
+    (failed,) = [entry for batch in found for entry in batch.failed]
+    assert failed.where == f"night.zip/{lost.name}" and "cannot be taken from its archive" in failed.reason
+
+
+def test_a_file_whose_name_is_no_utf8_is_read(packets: Path, tmp_path: Path) -> None:
+    whole = next(path for path in sorted(packets.rglob("*.avro")) if path.name != "cut.avro")
+    (tmp_path / os.fsdecode(b"n\xe9.avro")).write_bytes(whole.read_bytes())
+    assert ids(drain(open_source(tmp_path))) == ids(drain(open_source(whole)))
 
 
 def test_records_go_out_as_they_came_with_the_score_behind(packets: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
 import sqlite3
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from realbogus.serving.batch import Batch, Failed, Scored
 from realbogus.serving.scorer import Scorer
 from realbogus.serving.sinks import open_sink
 from realbogus.serving.sinks.seen import Seen
+from realbogus.tables import read_parquet
 
 
 class Half:
@@ -99,3 +103,49 @@ def test_names_that_are_no_text_are_listed(tmp_path: Path) -> None:
     sink.refuse([Failed("", "damaged", where="bad\udcff.avro")])
     sink.close()
     assert "damaged" in (tmp_path / "out.csv.failed.csv").read_text()
+
+
+ODD = {
+    "time": np.array(["2026-11-30T01:02:03", "NaT"], dtype="datetime64[ns]"),
+    "day": np.array([date(2026, 11, 30), None], dtype=object),
+    "price": np.array([Decimal("1.5"), Decimal("2.5")], dtype=object),
+    "pairs": np.array([[1.0, 2.0], [3.0, np.nan]]),
+    "ragged": np.array([np.array([1, 2]), np.array([3])], dtype=object),
+    "facts": np.array([{"a": 1, "b": [2, None]}, {}], dtype=object),
+    "raw": np.array([b"plain", b"\xff\xfe"], dtype=object),
+    "huge": np.array([2**64 - 1, 0], dtype=np.uint64),
+}
+
+
+@pytest.mark.parametrize("target", ["t.parquet", "t.csv", "t.ecsv", "t.vot", "sqlite:///{}/t.db"])
+def test_columns_that_no_table_has_a_kind_for(tmp_path: Path, target: str) -> None:
+    address = target.format(tmp_path) if ":" in target else str(tmp_path / target)
+    sink = open_sink(address)
+    sink.write(scored(["a", "b"], **ODD))
+    sink.close()
+    if ":" in target:
+        extra = [
+            json.loads(text)
+            for (text,) in sqlite3.connect(tmp_path / "t.db").execute("SELECT extra FROM candidates ORDER BY id")
+        ]
+        assert extra[0]["time"].startswith("2026-11-30T01:02:03") and "time" not in extra[1]
+        assert (extra[0]["facts"], extra[1]["pairs"], extra[0]["huge"]) == (ODD["facts"][0], [3.0, None], 2**64 - 1)
+        return
+    if target.endswith("parquet"):
+        table = read_parquet(tmp_path / target)
+    elif target.endswith(".csv"):  # astropy would make a float of the huge one
+        with (tmp_path / target).open(newline="") as file:
+            table = Table(rows=list(csv.DictReader(file)))
+    else:
+        table = Table.read(tmp_path / target)
+    assert [str(name) for name in table["id"]] == ["a", "b"]
+    assert str(table["time"][0]).startswith("2026-11-30T01:02:03")
+    assert [str(table[name][0]) for name in ("day", "price", "raw")] == ["2026-11-30", "1.5", "plain"]
+    assert (json.loads(str(table["ragged"][0])), json.loads(str(table["facts"][0]))) == ([1, 2], ODD["facts"][0])
+    assert int(table["huge"][0]) == 2**64 - 1
+
+
+def test_a_folder_in_the_place_of_a_table_is_seen_at_once(tmp_path: Path) -> None:
+    (tmp_path / "t.parquet").mkdir()
+    with pytest.raises(OutputError, match="it is a folder"):
+        open_sink(str(tmp_path / "t.parquet"))

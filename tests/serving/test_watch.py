@@ -172,6 +172,7 @@ def test_what_is_not_the_frames_fault_is_not_noted(
     (folder / "a.fits").write_bytes(b"no frame at all")
     monkeypatch.setattr(watch_room, "worker_pool", lambda count, deaf: Pool(outcomes))
     (tmp_path / "reference.fits").touch()
+    monkeypatch.setattr(watch_room, "read_reference", lambda *_: None)
     settings = NightSettings(reference=str(tmp_path / "reference.fits"))
     source = WatchSource(folder, tmp_path / "work", settings=settings, settle_s=0.0, idle_s=0.1)
     found = []
@@ -189,6 +190,7 @@ def test_a_process_that_dies_while_it_ends_costs_no_frame(tmp_path: Path, monkey
     folder.mkdir()
     (folder / "a.fits").write_bytes(b"no frame at all")
     (tmp_path / "reference.fits").touch()
+    monkeypatch.setattr(watch_room, "read_reference", lambda *_: None)
     settings = NightSettings(reference=str(tmp_path / "reference.fits"))
     source = WatchSource(folder, tmp_path / "work", settings=settings, settle_s=0.0)
 
@@ -275,6 +277,16 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
         WatchSource(tmp_path, tmp_path / "work", first=1)
     with pytest.raises(InputError, match="idle 0 s"):
         WatchSource(tmp_path, tmp_path / "work", idle_s=0.0)
+
+
+def test_a_reference_that_is_none_costs_no_frame(camera: Path, tmp_path: Path, watch) -> None:
+    junk = tmp_path / "junk.fits"
+    junk.write_text("no image")
+    source = WatchSource(camera, tmp_path / "work", settings=NightSettings(reference=str(junk)), idle_s=1.0)
+    with pytest.raises(InputError, match=r"the reference .*junk.fits cannot be used: .* not a FITS file"):
+        next(source.batches(8, 0.2))
+    source.close()
+    assert not (tmp_path / "work" / "done.jsonl").exists()
 
 
 def test_a_file_that_comes_when_all_is_read_is_no_place_for_what_never_ends(tmp_path: Path, capsys) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,14 @@ def test_a_network_that_fails_is_reported_and_the_others_go_on(
     assert (tmp_path / "runs" / "single" / "four" / "scores.parquet").stat().st_mtime_ns == before
     with pytest.raises(ModelError, match="none of 3 networks"):
         reproduce(tmp_path, plan=replace(plan, networks=(odd,), trio=(odd,)), stamps=study_stamps, jobs=1)
+
+
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"PAR1 cut")])
+def test_lost_scores_are_made_again(whole: Path, study_stamps: StampSet, tmp_path: Path, spoil: Any) -> None:
+    copy = shutil.copytree(whole, tmp_path / "copy")
+    spoil(copy / "runs" / "single" / "four" / "scores.parquet")
+    reproduce(copy, plan=make_plan(), stamps=study_stamps, jobs=1)
+    assert (copy / "tables.md").read_text() == (whole / "tables.md").read_text()
 
 
 def test_the_verb_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,10 +11,11 @@ from realbogus.calibration import Calibration, fit_calibration
 from realbogus.classifier import Card
 from realbogus.config import Config, with_overrides
 from realbogus.ensemble import Ensemble
-from realbogus.errors import ConfigError, InputError, UnknownNameError
+from realbogus.errors import ConfigError, InputError, OutputError, UnknownNameError
+from realbogus.model import Model
 from realbogus.stamps import IGNORE, StampSet
 from realbogus.training.bag import bag, bootstrap_rows, train_member
-from realbogus.training.train import Progress
+from realbogus.training.train import Progress, train
 
 QUICK = with_overrides(
     Config(),
@@ -88,6 +89,35 @@ def test_a_bag_goes_on_where_it_was_cut_off(toy_stamps: StampSet, tmp_path: Path
     assert len({card.data["seed"] for card in cards}) == len({card.data["sha256"] for card in cards}) == 2
     alone = train_member(toy_stamps, configs[1], 1, rows=ROWS, seed=3)  # a place decides, not the neighbours
     assert alone.card.data == cards[1].data
+
+
+def test_one_network_and_a_bag_never_share_a_folder(toy_stamps: StampSet, tmp_path: Path) -> None:
+    quick = with_overrides(QUICK, {"training.epochs": 1})
+    other = with_overrides(quick, {"model.name": "other"})
+    bag(toy_stamps, [quick, other], rows=ROWS, out=tmp_path)
+    with pytest.raises(ConfigError, match=r"holds a bag of networks, and one network was asked for: .*--restart"):
+        train(toy_stamps, quick, rows=ROWS, out=tmp_path)
+    with pytest.raises(ConfigError, match=r"holds a bag of other networks \(members/01-other\)"):
+        bag(toy_stamps, [quick], rows=ROWS, out=tmp_path)
+    assert len(Ensemble.load(tmp_path).members) == 2
+    train(toy_stamps, quick, rows=ROWS, out=tmp_path, resume=False)
+    assert not (tmp_path / "members").exists()
+    with pytest.raises(ConfigError, match="holds one network, and a bag was asked for"):
+        bag(toy_stamps, [quick], rows=ROWS, out=tmp_path)
+    bag(toy_stamps, [quick], rows=ROWS, out=tmp_path, resume=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["card.json", "members"]
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_stamp_set_is_no_place_for_a_model(toy_stamps: StampSet, tmp_path: Path, resume: bool) -> None:
+    place = toy_stamps.save(tmp_path / "set")
+    with pytest.raises(OutputError, match="holds a stamp set"):
+        train(toy_stamps, QUICK, rows=ROWS, out=place, resume=resume)
+    with pytest.raises(OutputError, match="holds a stamp set"):
+        bag(toy_stamps, [QUICK], rows=ROWS, out=place, resume=resume)
+    with pytest.raises(OutputError, match="holds a stamp set"):
+        Ensemble.of([Model.create(Card("m", "compact", {}))]).save(place)
+    assert len(StampSet.load(place)) == len(toy_stamps)
 
 
 def test_a_bag_of_nothing(toy_stamps: StampSet) -> None:

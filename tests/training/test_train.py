@@ -410,7 +410,7 @@ def test_a_bad_recipe_is_refused_before_anything_is_done(
     toy_stamps: StampSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     changes: dict[str, Any], error: type[Exception], message: str,
 ) -> None:  # fmt: skip
-    for name in ("make_part", "fingerprint", "read_checkpoint", "_clear"):
+    for name in ("make_part", "fingerprint", "read_checkpoint", "clear_folder"):
         monkeypatch.setattr(f"realbogus.training.train.{name}", lambda *_, n=name: pytest.fail(f"{n} was called"))
     (tmp_path / "history.csv").write_text("an earlier run's")
     before = torch.random.get_rng_state()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FrameError, InputError, OutputError
+from ..files import shown
 from .badpixels import find_bad, find_saturation, saturated_pixels, star_sharpness
 from .fits_file import load_fits, missing_pixels
 from .frame import BAD, NODATA, SATURATED, Frame
@@ -77,6 +78,10 @@ def read_frame(path: Path | str, telescope: str | Telescope = "generic") -> Fram
         saturated all over.
     """
     path = Path(path)
+    if shown(path.name) != path.name:
+        raise FrameError(
+            f"{shown(path.name)} has a name that is no UTF-8, and tables could not hold it: rename the file"
+        )
     profile = profile_of(telescope)
     pixels, stored_mask, header, depth = load_fits(path)
     notes: dict[str, Any] = {}

@@ -204,7 +204,7 @@ def _text(format: str) -> Callable[[Path, Path], None]:
         with path.open("w", encoding="utf-8", newline="") as stream:
             for number, rows in enumerate(_tables(draft)):
                 text = io.StringIO()
-                _with_plain_breaks(rows, ecsv=format == "ascii.ecsv").write(text, format=format)
+                _with_plain_breaks(_without_times(rows), ecsv=format == "ascii.ecsv").write(text, format=format)
                 lines = text.getvalue()
                 head = _head(lines)
                 body = lines[head:]
@@ -213,6 +213,15 @@ def _text(format: str) -> Callable[[Path, Path], None]:
                 stream.write(body if number else lines[:head] + body)
 
     return write
+
+
+def _without_times(rows: Table) -> Table:
+    """Return the table with times as text: neither ECSV nor VOTable has a kind for them."""
+    for name in rows.colnames:
+        if rows[name].dtype.kind == "M":
+            words = columns_of(rows[[name]])[name]
+            rows[name] = MaskedColumn([word or "" for word in words], mask=[word is None for word in words])
+    return rows
 
 
 def _with_plain_breaks(rows: Table, *, ecsv: bool) -> Table:
@@ -248,10 +257,8 @@ def _votable(draft: Path, path: Path) -> None:
         last = ""
         for number, rows in enumerate(_tables(draft)):
             text = io.BytesIO()
-            plain = without_int8(rows)
+            plain = _without_times(without_int8(rows))
             for name in plain.colnames:
-                if plain[name].dtype.kind == "M":
-                    plain[name] = [word or "" for word in columns_of(plain[[name]])[name]]
                 if plain[name].dtype.kind == "U":  # any length: a later row may be longer than the first ones
                     words = [_NOT_XML.sub("\ufffd", word) for word in texts(plain, name).tolist()]
                     plain[name] = np.array(words, dtype=object)

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...files import shown
+
 __all__ = ["ARCHIVES", "DAMAGES", "LARGEST", "Inside", "files_of", "members_of"]
 
 #: What names of archives end with.
@@ -75,17 +77,6 @@ def _of_zip(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Inside:
 
 def _too_large(name: str) -> Inside:
     return Inside(name, cause="refused", reason=f"more than {LARGEST} bytes in one file of an archive")
-
-
-def shown(name: str) -> str:
-    """Return a name that UTF-8 can hold, of a file whose own name is of another encoding.
-
-    Examples
-    --------
-    >>> shown("night.avro"), len(shown(os.fsdecode(bytes([99, 233]))))
-    ('night.avro', 2)
-    """
-    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def files_of(path: Path) -> Iterator[tuple[Path, str, str]]:
