@@ -144,8 +144,8 @@ def keep_token(path: Path | str, given: str | None = None, *, option: str = "--v
     if given is not None:
         check_token(given)
     try:
-        kept = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else None
-        if kept is not None and given in (None, kept):
+        kept = path.read_text(encoding="utf-8", errors="replace").strip() if path.exists() else ""
+        if kept and given in (None, kept):  # an empty file is what a crash leaves of one
             try:
                 check_token(kept)
             except ConfigError as error:

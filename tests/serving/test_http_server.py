@@ -217,13 +217,9 @@ def test_the_verb(tmp_path):
 
 def test_a_token_that_is_kept_is_never_changed(tmp_path):
     path = tmp_path / "token"
-    for text, words in (
-        ("short", "a token of 5 signs"),
-        ("two lines of it\nand one more", "a token of"),
-        ("", "a token of 0 signs"),
-    ):
+    for text, signs in (("short", 5), ("two lines of it\nand one more", 28)):
         path.write_text(text)
-        with pytest.raises(ConfigError, match=f"token holds {words}.*remove the file"):
+        with pytest.raises(ConfigError, match=f"token holds a token of {signs} signs.*remove the file"):
             keep_token(path)
         assert path.read_text() == text
     path.write_text(TOKEN + "\n")

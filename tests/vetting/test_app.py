@@ -201,7 +201,7 @@ def test_a_token_is_kept_where_nobody_else_reads_it(tmp_path):
     path.chmod(0o644)
     assert keep_token(path) == token and path.stat().st_mode & 0o077 == 0
     assert keep_token(path, "another-word-of-my-own") == keep_token(path) == "another-word-of-my-own"
-    path.write_text("short\n")
+    path.write_text("\n")
     assert len(keep_token(path)) >= 32
     for wrong in ("short", "has blanks in it, too many", "umlaut-äääääääääääääää"):
         with pytest.raises(ConfigError, match="16 or more"):
