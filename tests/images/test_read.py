@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -220,6 +221,11 @@ def test_unusable_files_say_why(tmp_path: Path) -> None:
         with pytest.raises(FrameError, match=what) as caught:
             read_frame(path)
         assert str(path) in str(caught.value), name
+
+
+def test_a_name_that_is_no_utf8_says_so(tmp_path: Path) -> None:
+    with pytest.raises(FrameError, match=r"a name that is no UTF-8, .*: rename the file"):
+        read_frame(tmp_path / os.fsdecode(b"n\xe9.fits"))
 
 
 def test_find_frames(tmp_path: Path) -> None:

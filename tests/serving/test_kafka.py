@@ -28,6 +28,7 @@ from realbogus.serving.sinks import open_sink
 from realbogus.serving.sinks.dead_letters import DeadLetters
 from realbogus.serving.sinks.kafka import KafkaTopic
 from realbogus.serving.sources.kafka import KafkaSource
+from realbogus.stamps import StampSet
 
 pytest.importorskip("confluent_kafka", reason='Kafka needs confluent-kafka: pip install "realbogus[stream]"')
 fastavro = pytest.importorskip("fastavro", reason='alerts are Avro: pip install "realbogus[stream]"')
@@ -384,6 +385,18 @@ def test_settings_that_are_none_are_refused() -> None:
         KafkaSource("kafka://127.0.0.1:9/t", "g", settings={"no.such.setting": "1"})
     with pytest.raises(InputError, match="idle 0 s"):
         KafkaSource("kafka://127.0.0.1:9/t", "g", idle_s=0)
+
+
+def test_settings_reach_the_topics_that_are_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from realbogus.cli import main
+
+    words = ["--to", "kafka://127.0.0.1:1/scored", "--kafka", "security.protocol=of-ours"]
+    rows = Table({"id": ["a"], "noise": [1.0], "fwhm": [3.0]})
+    StampSet(np.zeros((1, 1, 64, 64), np.float32), rows).save(tmp_path / "set")
+    for verb in (["score", str(tmp_path / "set")], ["watch", str(tmp_path)]):
+        assert main([*verb, *words]) == 1
+        said = " ".join(capsys.readouterr().err.split())
+        assert "Kafka does not take these settings" in said and "of-ours" in said
 
 
 def test_a_stream_loses_nothing(kafka: KafkaServer, postgres: Any, shared_data: Path, run_benchmark) -> None:
