@@ -234,7 +234,7 @@ class Run:
             reason = str(error).splitlines()[-1].strip()
             raise ModelError(
                 f"the checkpoint does not fit the network {self.card.architecture} ({reason}): it is damaged or of "
-                "another release; {AFRESH}"
+                f"another release; {AFRESH}"
             ) from error
         self.history, self.epoch = list(before.history), before.epoch
 
