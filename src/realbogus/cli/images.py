@@ -11,7 +11,7 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 
 from ..errors import FrameError, InputError, OutputError
-from ..pipeline.products import without_int8
+from ..pipeline.products import for_votable
 from ..tables import read_parquet, write_parquet
 from .verb import Verb, bars, telescope_option, tell
 
@@ -198,7 +198,7 @@ def write_table(table: Table, path: Path) -> None:
         if path.suffix == ".parquet":
             write_parquet(table, path)
         else:
-            plain = without_int8(table) if path.suffix == ".vot" else table
+            plain = for_votable(table) if path.suffix == ".vot" else table
             plain.write(path, format=_FORMATS[path.suffix], overwrite=True)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error}; choose a place you may write") from error

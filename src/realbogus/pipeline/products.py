@@ -17,7 +17,7 @@ from ..stamps import StampSet
 from ..tables import write_parquet
 from .settings import FORMATS
 
-__all__ = ["check_formats", "collect", "peak_rss_mb", "stack", "without_int8", "write_candidates", "write_json"]
+__all__ = ["check_formats", "collect", "for_votable", "peak_rss_mb", "stack", "write_candidates", "write_json"]
 
 _COLUMNS = (
     "rank", "id", "source", "frame", "mjd", "x", "y", "ra", "dec", "score", "real", "snr", "flux", "flux_err", "sign",
@@ -103,7 +103,7 @@ def write_candidates(rows: Table, folder: Path, also: Sequence[str]) -> None:
     writers: dict[str, Callable[[Path], None]] = {
         "csv": lambda path: rows.write(path, format="ascii.csv", overwrite=True),
         "ecsv": lambda path: rows.write(path, format="ascii.ecsv", overwrite=True),
-        "votable": lambda path: without_int8(rows).write(path, format="votable", overwrite=True),
+        "votable": lambda path: for_votable(rows).write(path, format="votable", overwrite=True),
         "reg": lambda path: _write_regions(rows, path),
     }
     suffix = {"votable": "vot"}
@@ -111,7 +111,7 @@ def write_candidates(rows: Table, folder: Path, also: Sequence[str]) -> None:
         writers[name](folder / f"candidates.{suffix.get(name, name)}")
 
 
-def without_int8(rows: Table) -> Table:
+def for_votable(rows: Table) -> Table:
     """Return the table with signed bytes as 16-bit integers and the largest whole numbers as text.
 
     VOTable has no signed byte, and no unsigned number of 64 bits.

@@ -18,7 +18,7 @@ from astropy.table import MaskedColumn, Table
 
 from ...columns import texts
 from ...errors import OutputError
-from ...pipeline.products import without_int8
+from ...pipeline.products import for_votable
 from ...tables import as_arrow, as_table
 from ..batch import Failed, Scored
 from .draft import Draft, groups
@@ -257,7 +257,7 @@ def _votable(draft: Path, path: Path) -> None:
         last = ""
         for number, rows in enumerate(_tables(draft)):
             text = io.BytesIO()
-            plain = _without_times(without_int8(rows))
+            plain = _without_times(for_votable(rows))
             for name in plain.colnames:
                 if plain[name].dtype.kind == "U":  # any length: a later row may be longer than the first ones
                     words = [_NOT_XML.sub("\ufffd", word) for word in texts(plain, name).tolist()]
