@@ -120,6 +120,14 @@ def test_learning_curves_skip_what_was_not_measured() -> None:
         figures.learning_curves(figures.new_axes(), {"resnet18": HISTORY}, quantity="accuracy")
 
 
+def test_the_legend_of_a_single_epoch_explains_its_dots() -> None:
+    ax = figures.learning_curves(figures.new_axes(), {"resnet18": HISTORY[:1]})
+    keys = {str(line.get_label()): line for line in ax.lines if line.get_label() in ("validation", "training")}
+    for word, line in zip(("training", "validation"), ax.lines[:2], strict=True):
+        drawn, key = (mark.get_markerfacecolor() == "none" for mark in (line, keys[word]))
+        assert (keys[word].get_marker(), keys[word].get_linestyle(), key) == ("o", "None", drawn)
+
+
 def test_galleries() -> None:
     stamps = RNG.normal(size=(30, 2, 16, 16))
     stamps[0, 0, :4] = np.nan

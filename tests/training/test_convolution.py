@@ -19,6 +19,13 @@ def gradients(x: Tensor, weight: Tensor, bias: Tensor, active: bool, **options: 
     return [out.detach(), *(leaf.grad for leaf in leaves if leaf.grad is not None)]
 
 
+def watch(used: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_Dense", "_Convolution", "_Depthwise", "_Columns"):
+        kind = getattr(convolution, name)
+        forward = kind.forward
+        monkeypatch.setattr(kind, "forward", lambda *args, f=forward, n=name: (used.append(n), f(*args))[1])
+
+
 @pytest.mark.parametrize(
     ("features", "out", "side", "kernel", "options", "form"),
     [
@@ -53,14 +60,58 @@ def test_it_is_torchs_convolution(
     weight = torch.randn(out, features // options.get("groups", 1), kernel, kernel, generator=generator)
     bias = torch.randn(out, generator=generator)
     used: list[str] = []
-    for name in ("_Dense", "_Convolution", "_Depthwise"):
-        kind = getattr(convolution, name)
-        forward = kind.forward
-        monkeypatch.setattr(kind, "forward", lambda *args, f=forward, n=name: (used.append(n), f(*args))[1])
+    watch(used, monkeypatch)
     ours, theirs = (gradients(x, weight, bias, active, **options) for active in (True, False))
     assert used == ([] if form is None else [form])
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4 * float(other.abs().max()))
+
+
+@pytest.mark.parametrize(
+    ("features", "out", "side", "kernel", "options", "form"),
+    [
+        (128, 256, 2, 3, {"padding": 1}, "_Columns"),
+        (128, 256, 4, 3, {"padding": 1}, "_Columns"),
+        (128, 256, 7, 3, {"padding": 1, "stride": 2}, "_Columns"),
+        (128, 256, 6, 3, {"stride": 2}, "_Columns"),
+        (128, 256, 4, 1, {"stride": 2}, "_Columns"),
+        (128, 256, 2, 1, {"padding": 1}, "_Columns"),
+        (64, 80, 8, 1, {}, "_Columns"),
+        (64, 80, 1, 1, {}, "_Columns"),
+        (24, 24, 4, 5, {"padding": 2, "groups": 24}, "_Depthwise"),  # in float32
+        (24, 24, 9, 5, {"padding": 2, "groups": 24}, None),  # so too, by torch
+        (128, 128, 4, 3, {"padding": 1}, None),
+        (128, 256, 5, 3, {"padding": 1}, None),
+        (128, 256, 4, 3, {"padding": 1, "groups": 2}, None),
+        (64, 80, 9, 1, {}, None),
+    ],
+)
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_in_bfloat16_it_is_nearer_to_float32_than_half_a_per_cent(
+    features: int, out: int, side: int, kernel: int, options: dict[str, int], form: str | None, kind: torch.dtype,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(20, features, side, side, generator=generator).contiguous(memory_format=torch.channels_last)
+    x = x.to(torch.bfloat16).to(kind)
+    weight = torch.randn(out, features // options.get("groups", 1), kernel, kernel, generator=generator)
+    weight = weight.to(torch.bfloat16).float().contiguous(memory_format=torch.channels_last)
+    bias = torch.randn(out, generator=generator)
+    theirs = gradients(x.float(), weight, bias, False, **options)
+    used: list[str] = []
+    watch(used, monkeypatch)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = gradients(x, weight, bias, True, **options)
+    assert used == ([] if form is None else [form])
+    assert [value.dtype for value in ours] == [torch.bfloat16, kind, torch.float32, torch.float32]
+    for one, other in zip(ours, theirs, strict=True):
+        assert float((one.float() - other).norm()) < 0.005 * float(other.norm())
+
+
+def test_other_kinds_of_autocast_are_left_alone() -> None:
+    numbers = torch.empty(256, 128, 3, 3, device="meta", requires_grad=True)
+    with torch.autocast("cpu", torch.float16):
+        assert convolution._Plain.of(torch.empty(20, 128, 4, 4, device="meta"), numbers, padding=1) is None
 
 
 @pytest.mark.parametrize(("side", "kernel", "padding"), [(9, 1, 0), (4, 3, 1), (2, 3, 1)])

@@ -31,21 +31,24 @@ def test_the_environment_gives_no_orders(variables: dict[str, str], monkeypatch:
 
 
 @pytest.mark.parametrize(
-    ("bf16", "network", "asked", "expected"),
+    ("bf16", "amx", "network", "asked", "expected"),
     [
-        (True, "resnet18", "auto", "bfloat16"),
-        (True, "densenet121", "auto", "bfloat16"),
-        (True, "efficientnet_b0", "auto", "float32"),  # quicker in float32 even there
-        (True, "compact", "auto", "float32"),
-        (True, "resnet18", "float32", "float32"),
-        (False, "resnet18", "auto", "float32"),
-        (False, "resnet18", "bfloat16", "bfloat16"),
+        (True, False, "resnet18", "auto", "bfloat16"),
+        (True, True, "densenet121", "auto", "bfloat16"),
+        (True, False, "efficientnet_b0", "auto", "float32"),  # quicker in float32 even there
+        (True, True, "efficientnet_b0", "auto", "bfloat16"),
+        (True, True, "compact", "auto", "float32"),
+        (True, True, "resnet18", "float32", "float32"),
+        (False, False, "resnet18", "auto", "float32"),
+        (False, False, "efficientnet_b2", "auto", "float32"),
+        (False, False, "resnet18", "bfloat16", "bfloat16"),
     ],
 )
 def test_precision_of_a_cpu(
-    bf16: bool, network: str, asked: str, expected: str, monkeypatch: pytest.MonkeyPatch
+    bf16: bool, amx: bool, network: str, asked: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     recipe = settled(TrainingConfig(device="cpu", precision=asked), network)  # type: ignore[arg-type]
     assert recipe.precision == expected
     assert make_fabric(recipe)._precision.precision == ("bf16-mixed" if expected == "bfloat16" else "32-true")
@@ -59,6 +62,7 @@ def test_training_takes_the_precision_of_its_network(toy_stamps: StampSet, monke
         raise KeyboardInterrupt
 
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     monkeypatch.setattr("realbogus.training.train.several", several)
     for network in ("resnet18", "efficientnet_b0"):
         config = with_overrides(Config(), {"model.architecture": network, "training.device": "cpu"})

@@ -63,15 +63,17 @@ def learning_curves(
             ax.plot(x, y, color=colour, linestyle=dash, linewidth=width, marker="o" if len(x) == 1 else None,
                     markersize=6, markerfacecolor="none" if part == "train" else colour,
                     label=member if part == "valid" else None)  # fmt: skip
-    for word, dash in (("validation", "-"), ("training", "--")):
-        ax.plot([], [], color=COLOURS["muted"], linestyle=dash, linewidth=1.3, label=word)
+    point = max(map(len, histories.values()), default=0) == 1
+    for word, dash, face in (("validation", "-", COLOURS["muted"]), ("training", "--", "none")):
+        ax.plot([], [], color=COLOURS["muted"], linestyle="none" if point else dash, linewidth=1.3,
+                marker="o" if point else None, markersize=6, markerfacecolor=face, label=word)  # fmt: skip
     if log or (log is None and quantity == "loss"):
         ax.set_yscale("log")
         low, high = ax.get_ylim()
         log_axis(ax.yaxis, between=high < 100 * low)
     ax.set(xlabel="epoch", ylabel=quantity.replace("auc", "AUC"))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if max(map(len, histories.values()), default=0) == 1:
-        ax.set_xlim(0.5, 1.5)  # around a single point the axis would show thousandths of an epoch
+    if point:  # around a single point the axis would show parts of an epoch
+        ax.set(xlim=(0.5, 1.5), xticks=[1])
     legend(ax, ncols=1 + (len(histories) > 6), fontsize=8.5)
     return ax

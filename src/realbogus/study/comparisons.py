@@ -92,7 +92,7 @@ def best_and_paper(results: Results) -> ResultTable:
         "The better recipe and the paper's, split by field: the same training stamps for both. Without the hard "
         "bogus of the training side, as the paper did"
         + (", then with them. " if results.plan.hard_too else ". ")
-        + "What each cost: `computing.csv`."
+        + "What each cost stands in computing.csv."
     )
     failed = [
         f"{key}: {reason}" for key in results.outcomes if key.startswith("best") and (reason := results.reason(key))

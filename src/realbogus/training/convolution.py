@@ -5,8 +5,10 @@ kernels of torch's CPU library fall back to slow ways (the gradient of a 3x3 con
 512 features on 2x2 pixels takes ten times what its arithmetic needs), and much of what they
 compute lies outside the map. Gradients of 1x1 kernels take a third more than a product does, at
 any size. What follows is the same sum, term by term, as products of
-matrices; on a GPU, in other precisions and for larger maps nothing is changed. Nor is it where a
-matrix would take more than some hundred megabytes, as with planes of 224 pixels.
+matrices. In bfloat16 one product does it all, forward and back, and what has a depthwise kernel
+is computed in float32: its gradients take several times as long in bfloat16. On a GPU and
+for larger maps nothing is changed. Nor is it where a matrix would take more than some
+hundred megabytes, as with planes of 224 pixels.
 """
 
 from __future__ import annotations
@@ -32,6 +34,9 @@ _FEATURES = 128 * 128
 _FEATURES_DENSE = 128 * 64
 _FEATURES_1X1 = 64 * 64
 _BATCH = 16
+#: The same of a product in bfloat16, and pixels up to which it is quicker for a kernel of 1x1.
+_FEATURES_HALF = 128 * 256
+_PIXELS_HALF_1X1 = 64
 #: Numbers in the largest matrix that is made: 256 MiB.
 _NUMBERS = 2**26
 
@@ -52,19 +57,20 @@ class _SmallMaps(TorchFunctionMode):
     ) -> Any:
         if func is functional.conv2d:
             plain = _Plain.of(*args, **(kwargs or {}))
-            form = plain and plain.form()
-            if plain and form:
-                out = cast(Tensor, cast(Any, form).apply(plain.x, plain.weight, plain.stride, plain.padding))
-                return out if plain.bias is None else out + plain.bias[:, None, None]
+            out = plain and plain.convolved()
+            if out is not None:
+                return out
         return func(*args, **(kwargs or {}))
 
 
 class _Plain:
-    """The arguments of a convolution without dilation, the same along both axes."""
+    """The arguments of a convolution without dilation, the same along both axes; `half` is bfloat16."""
 
-    def __init__(self, x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, groups: int) -> None:
+    def __init__(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, padding: int, groups: int, half: bool
+    ) -> None:
         self.x, self.weight, self.bias = x, weight, bias
-        self.stride, self.padding, self.groups = stride, padding, groups
+        self.stride, self.padding, self.groups, self.half = stride, padding, groups, half
 
     @classmethod
     def of(
@@ -73,10 +79,28 @@ class _Plain:
     ) -> _Plain | None:  # fmt: skip
         steps, pads, gaps = _one(stride), _one(padding), _one(dilation)
         square = weight.shape[2] == weight.shape[3] and x.shape[-1] == x.shape[-2]
-        plain = x.dim() == 4 and x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        mixed = torch.is_autocast_enabled("cpu")
+        half = mixed and torch.get_autocast_dtype("cpu") == torch.bfloat16
+        known = half if mixed else x.dtype == torch.float32
+        plain = x.dim() == 4 and x.is_floating_point() and weight.dtype == torch.float32 and known
         if steps is None or pads is None or gaps != 1 or not (square and plain and weight.requires_grad):
             return None
-        return cls(x, weight, bias, steps, pads, groups)
+        return cls(x, weight, bias, steps, pads, groups, half)
+
+    def convolved(self) -> Tensor | None:
+        """Return the convolution done in the quicker way, or None where that is torch's own."""
+        if self.half and self.groups == self.x.shape[1] == len(self.weight) > 1:
+            x = self.x.float()
+            with torch.autocast("cpu", enabled=False):
+                out = _Plain(x, self.weight, self.bias, self.stride, self.padding, self.groups, False).convolved()
+                if out is None:
+                    out = functional.conv2d(x, self.weight, self.bias, self.stride, self.padding, groups=self.groups)
+            return out.to(torch.bfloat16)
+        form = self.form()
+        if form is None:
+            return None
+        out = cast(Tensor, cast(Any, form).apply(self.x, self.weight, self.stride, self.padding))
+        return out if self.bias is None else out + self.bias[:, None, None].to(out.dtype)
 
     def form(self) -> type[torch.autograd.Function] | None:
         """Which of the products below does it best, if any."""
@@ -88,6 +112,12 @@ class _Plain:
         # a map that lies otherwise in memory than the products want it is copied
         if len(self.x) * max(features_in * side * side, features_out * pixels) > _NUMBERS:
             return None
+        if self.half:
+            few = len(self.x) * pixels * features_in * kernel**2 <= _NUMBERS
+            plain = (kernel, self.stride, self.padding) == (1, 1, 0)
+            most, least = (_PIXELS_HALF_1X1, _FEATURES_1X1) if plain else (_PIXELS, _FEATURES_HALF)
+            quick = self.groups == 1 and pixels <= most and features_in * features_out >= least
+            return _Columns if few and quick else None
         if kernel == 1:
             plain = (self.stride, self.padding, self.groups) == (1, 0, 1)
             return _Convolution if plain and features_in * features_out >= _FEATURES_1X1 else None
@@ -148,6 +178,43 @@ class _Dense(torch.autograd.Function):
             flat = slope.permute(0, 2, 3, 1).reshape(count, -1)
             to_x = (flat @ square).view(count, side, side, features_in).permute(0, 3, 1, 2)
         return to_x, _to_weights(slope, x, weight, ctx.stride, ctx.padding), None, None
+
+
+class _Columns(torch.autograd.Function):
+    """A convolution in bfloat16: what each place of the kernel meets side by side in one row, and one product."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, padding: int) -> Tensor:
+        count, features_in, side, _ = x.shape
+        features_out, kernel = weight.shape[0], weight.shape[-1]
+        out = (side + 2 * padding - kernel) // stride + 1
+        maps = functional.pad(x.to(torch.bfloat16).permute(0, 2, 3, 1), (0, 0, padding, padding, padding, padding))
+        met = maps.unfold(1, kernel, stride).unfold(2, kernel, stride).permute(0, 1, 2, 4, 5, 3)
+        columns = met.reshape(count * out * out, kernel * kernel * features_in)
+        rows = weight.to(torch.bfloat16).permute(0, 2, 3, 1).reshape(features_out, -1)
+        ctx.save_for_backward(columns, rows)
+        ctx.maps, ctx.weights, ctx.stride, ctx.padding = x.shape, weight.shape, stride, padding
+        ctx.kind = x.dtype
+        return (columns @ rows.T).view(count, out, out, features_out).permute(0, 3, 1, 2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, Tensor, None, None]:
+        columns, rows = ctx.saved_tensors
+        (count, features_in, side, _), (features_out, _, kernel, _) = ctx.maps, ctx.weights
+        out = slope.shape[-1]
+        slopes = slope.permute(0, 2, 3, 1).reshape(-1, features_out)
+        to_weights = (slopes.T @ columns).float().view(features_out, kernel, kernel, features_in).permute(0, 3, 1, 2)
+        if not ctx.needs_input_grad[0]:
+            return None, to_weights, None, None
+        parts = (slopes @ rows).view(count, out, out, kernel, kernel, features_in)
+        if kernel == ctx.stride == 1 and ctx.padding == 0:
+            return parts.view(count, side, side, features_in).permute(0, 3, 1, 2).to(ctx.kind), to_weights, None, None
+        to_x = parts.new_zeros((count, features_in, side, side), dtype=torch.float32)
+        to_x = to_x.contiguous(memory_format=torch.channels_last)
+        for u, v, pixels, met in _shifted(to_x, parts.flatten(3).permute(0, 3, 1, 2), kernel, ctx.stride, ctx.padding):
+            pixels += met[..., (u * kernel + v) * features_in :][..., :features_in]
+        return to_x.to(ctx.kind), to_weights, None, None
 
 
 class _Depthwise(torch.autograd.Function):

@@ -32,6 +32,7 @@ from .convolution import small_maps
 from .folder import AFRESH
 from .hardware import seed_torch
 from .loss import weighted_loss
+from .optimizer import AdamW
 from .part import Part, cuts
 from .schedule import SCHEDULES
 
@@ -88,12 +89,11 @@ class Run:
         self.network = self.model.network
         self.average = copy.deepcopy(self.network) if self.recipe.ema > 0 else None
         self.best: dict[str, Tensor] = {}
-        self.optimizer = torch.optim.AdamW(
+        self.optimizer = AdamW(
             self.network.parameters(),
             lr=self.recipe.lr,
             betas=self.recipe.betas,
             weight_decay=self.recipe.weight_decay,
-            fused=True,
         )
         self.schedule = SCHEDULES.resolve(self.recipe.schedule)
         self.balance = BALANCES.resolve(self.recipe.balance)
