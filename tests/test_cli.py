@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,6 +185,35 @@ def test_cut_takes_anybodys_table(difference, tmp_path):
     stamps = StampSet.load(tmp_path / "cuts")
     assert len(set(stamps.catalogue["id"])) == 2
     assert stamps.catalogue["missing"][1] > 0.2  # near the corner
+
+
+@pytest.mark.parametrize("name", ["mine.cat", "mine.txt", "mine.dat"])
+def test_cut_takes_a_catalogue_whose_suffix_says_nothing(difference, tmp_path, name):
+    Table({"x": [100.0, 90.0], "y": [120.0, 90.0]}).write(tmp_path / name, format="ascii.commented_header")
+    run("cut", difference, tmp_path / name, "-o", tmp_path / "cuts")
+    assert len(StampSet.load(tmp_path / "cuts")) == 2
+
+
+def test_nothing_is_written_over_what_is_read(frame, reference, tmp_path, fails):
+    mine = tmp_path / "raw.fits"
+    mine.write_bytes(frame.read_bytes())
+    for words in (["inject", mine], ["subtract", mine, reference], ["subtract", frame, mine]):
+        assert "would be written over" in fails(*words, "-o", mine)
+    assert mine.read_bytes() == frame.read_bytes()
+
+
+def test_a_reference_that_cannot_be_made_leaves_the_older_one(night, frame, tmp_path, fails, capsys):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "a.fits").write_bytes(frame.read_bytes())
+    (tmp_path / "deep.fits").write_bytes(b"older")
+    assert "only this frame can be used" in fails("reference", tmp_path / "one", "-o", tmp_path / "deep.fits")
+    assert (tmp_path / "deep.fits").read_bytes() == b"older" and not list(tmp_path.glob(".making*"))
+    mixed = tmp_path / "mixed"
+    shutil.copytree(night / "frames", mixed)
+    with fits.open(sorted(mixed.iterdir())[1], mode="update") as hdus:
+        hdus[0].header["FILTER"] = "Halpha"
+    run("reference", mixed, "-o", tmp_path / "deep.fits", *TELESCOPE)
+    assert "its filter is Halpha, most frames have i" in capsys.readouterr().err
 
 
 def test_inject_adds_what_the_truth_says(frame, tmp_path):
@@ -438,6 +470,20 @@ def test_a_folder_without_frames_is_an_error(verb, tmp_path, fails):
     assert "nowhere is no folder" in fails(verb, "nowhere", "-o", out)
     (tmp_path / "empty").mkdir()
     assert "no FITS frame in" in fails(verb, tmp_path / "empty", "-o", out)
+
+
+def test_a_terminal_that_cannot_show_a_name_ends_nothing(night, tmp_path):
+    folder = tmp_path / "frames"
+    shutil.copytree(night / "frames", folder)
+    (folder / os.fsdecode(b"n\xe9.fits")).write_bytes(b"junk")
+    words = ["night", folder, "-o", tmp_path / "out", *TELESCOPE]
+    # a locale of UTF-8 lets no byte through that is none
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(
+        [sys.executable, "-m", "realbogus.cli", *map(str, words)], env=environment, capture_output=True
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    assert b"failed n\\udce9.fits" in done.stdout
 
 
 def test_a_file_that_is_not_what_it_should_be(frame, difference, detections, labelled, cuts, tmp_path, fails):

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from astropy.table import MaskedColumn, Table
+from astropy.table import MaskedColumn, Table, vstack
 
 from realbogus.errors import InputError, OutputError
 from realbogus.stamps import UNLABELLED, StampSet
@@ -97,3 +97,17 @@ def test_an_unwritable_folder_is_an_output_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="may write"):
         make().save(tmp_path / "file" / "set")
+
+
+def test_what_has_no_label_is_not_bogus() -> None:
+    rows = Table({"id": ["a", "b", "c"], "noise": np.ones(3), "fwhm": np.ones(3)})
+    pixels = np.zeros((3, 1, 8, 8), np.float32)
+    for label in (MaskedColumn([1, 0, 0], mask=[False, True, False]), [1.0, np.nan, 0.0]):
+        rows["label"] = label
+        assert StampSet(pixels, rows, ("difference",)).labels.tolist() == [1, UNLABELLED, 0]
+    joined = vstack([rows[:1], rows["id", "noise", "fwhm"][1:2]])
+    assert StampSet(pixels[:2], joined, ("difference",)).labels.tolist() == [1, UNLABELLED]
+    for label, said in ((["real", "", ""], "'real'"), ([0.9, 0.0, 1.0], "0.9"), ([2, 0, 1], "2")):
+        rows["label"] = label
+        with pytest.raises(InputError, match=f"the column label holds {said}, expected 1, 0"):
+            _ = StampSet(pixels, rows, ("difference",)).labels

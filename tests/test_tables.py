@@ -7,7 +7,7 @@ from astropy import units as u
 from astropy.table import MaskedColumn, Table
 
 from realbogus.errors import InputError
-from realbogus.tables import read_parquet, write_parquet
+from realbogus.tables import read_any, read_parquet, write_parquet
 
 
 def test_every_kind_of_column_comes_back(tmp_path):
@@ -42,3 +42,18 @@ def test_what_is_no_parquet_is_refused(tmp_path):
     (tmp_path / "t.parquet").write_text("hello")
     with pytest.raises(InputError, match="cannot be read as Parquet"):
         read_parquet(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.csv", "id,n\n0001,7\n0020,8\n"), ("a.txt", "id n\n0001 7\n0020 8\n")])
+def test_an_id_is_text(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    table = read_any(tmp_path / name)
+    assert table["id"].tolist() == ["0001", "0020"] and table["n"].tolist() == [7, 8]
+    assert read_any(tmp_path / name, ids="n")["n"].tolist() == ["7", "8"]
+
+
+def test_what_is_no_table_is_said(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"\x00\xff\n\xfe,,,\n1")
+    for name in ("a.csv", "none.txt", "none.parquet"):
+        with pytest.raises(InputError, match=name):
+            read_any(tmp_path / name)

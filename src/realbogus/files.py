@@ -90,7 +90,7 @@ def shown(name: str) -> str:
     >>> shown("night.avro"), len(shown(os.fsdecode(bytes([99, 233]))))
     ('night.avro', 2)
     """
-    return os.fsencode(name).decode("utf-8", "replace")
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def append_json(path: Path | str, value: Mapping[str, Any]) -> None:

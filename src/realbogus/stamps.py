@@ -16,10 +16,11 @@ import numpy as np
 from astropy.table import Table, vstack
 from numpy.typing import ArrayLike, NDArray
 
+from .columns import numbers, texts
 from .errors import InputError, OutputError
 from .tables import read_parquet, write_parquet
 
-__all__ = ["IGNORE", "STAMP_SIZE", "UNLABELLED", "StampSet", "refuse_stamps"]
+__all__ = ["IGNORE", "STAMP_SIZE", "UNLABELLED", "StampSet", "labels_of", "refuse_stamps"]
 
 #: Side of a stamp in pixels (paper, section 2.2.1).
 STAMP_SIZE = 64
@@ -29,6 +30,33 @@ UNLABELLED = -2
 IGNORE = -1
 
 _FORMAT = 1
+
+
+def labels_of(table: Table) -> NDArray[np.int64]:
+    """Return the column `label`: 1 real, 0 bogus, `IGNORE` or `UNLABELLED`, shape (N,).
+
+    Where it is masked, NaN or absent there is no label.
+
+    Raises
+    ------
+    InputError
+        It holds anything else.
+
+    Examples
+    --------
+    >>> labels_of(Table({"label": [1.0, 0.0, float("nan")]})).tolist()
+    [1, 0, -2]
+    """
+    text = "label" in table.colnames and table["label"].dtype.kind not in "biuf"
+    word = next((str(word) for word in texts(table, "label") if word), "") if text else ""
+    if word:
+        raise InputError(f"the column label holds {word!r}, expected 1, 0, {IGNORE} or {UNLABELLED}")
+    values = numbers(table, "label")
+    found = np.where(np.isfinite(values), values, UNLABELLED)
+    strange = ~np.isin(found, (1, 0, IGNORE, UNLABELLED))
+    if strange.any():
+        raise InputError(f"the column label holds {found[strange][0]:g}, expected 1, 0, {IGNORE} or {UNLABELLED}")
+    return np.asarray(found.astype(np.int64))
 
 
 @dataclass(frozen=True)
@@ -97,10 +125,14 @@ class StampSet:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """1 real, 0 bogus, `IGNORE` or `UNLABELLED`, shape (N,)."""
-        if "label" not in self.catalogue.colnames:
-            return np.full(len(self), UNLABELLED)
-        return np.asarray(self.catalogue["label"], dtype=np.int64)
+        """1 real, 0 bogus, `IGNORE` or `UNLABELLED`, shape (N,); what is masked or NaN has no label.
+
+        Raises
+        ------
+        InputError
+            The column `label` holds something else.
+        """
+        return labels_of(self.catalogue)
 
     @property
     def usable(self) -> NDArray[np.bool_]:

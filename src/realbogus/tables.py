@@ -12,11 +12,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from astropy.io import ascii
+from astropy.io.registry import IORegistryError
 from astropy.table import Column, MaskedColumn, Table
 
 from .errors import InputError
 
-__all__ = ["as_arrow", "as_table", "read_parquet", "write_parquet"]
+__all__ = ["as_arrow", "as_table", "read_any", "read_parquet", "write_parquet"]
+
+_FORMATS = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv", ".vot": "votable"}
 
 
 def write_parquet(table: Table, path: Path | str) -> Path:
@@ -111,3 +115,43 @@ def as_table(data: pa.Table) -> Table:
         else:
             columns.append(MaskedColumn(values, name=field.name, unit=unit, mask=mask))
     return Table(columns)
+
+
+def read_any(path: Path | str, ids: str = "id") -> Table:
+    r"""Read a table by its suffix: Parquet, or what astropy reads; anything else as columns of text.
+
+    Parameters
+    ----------
+    path : path
+        The table.
+    ids : str
+        A column that is text, if it is there: 0001 is no number.
+
+    Raises
+    ------
+    InputError
+        It cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "a.csv"
+    ...     _ = path.write_text("id,score\n0001,0.5\n")
+    ...     read_any(path)["id"].tolist()
+    ['0001']
+    """
+    path = Path(path)
+    if path.suffix == ".parquet":
+        return read_parquet(path)
+    try:
+        try:
+            table = Table.read(path, format=_FORMATS.get(path.suffix))
+        except IORegistryError:  # a suffix that says nothing, as of Source Extractor's .cat
+            table = Table.read(path, format="ascii")
+        if ids in table.colnames and table[ids].dtype.kind in "iuf" and path.suffix not in (".ecsv", ".vot", ".fits"):
+            kind = _FORMATS.get(path.suffix, "ascii")
+            table = Table.read(path, format=kind, converters={ids: [ascii.convert_numpy(str)]})
+        return table
+    except Exception as error:  # astropy's readers raise what they stumble over
+        raise InputError(f"{path} cannot be read as a table: {error}") from error

@@ -8,6 +8,7 @@ from astropy.table import Table
 
 from realbogus.curation.assemble import assemble
 from realbogus.curation.catalogue import as_catalogue
+from realbogus.curation.gather import gather
 from realbogus.curation.verdicts import Rules
 from realbogus.errors import ConfigError, InputError
 from realbogus.stamps import IGNORE, UNLABELLED, StampSet
@@ -204,3 +205,26 @@ def test_what_cannot_be_assembled_is_said(make_set):
         assemble({"n": make_set(2, **place).select([0, 0])}, variables=known(ra=[0.0], dec=[0.0]))
     with pytest.raises(InputError, match="cannot be joined"):
         assemble({"a": make_set(1, flags=["x"]), "b": make_set(1, flags=[3])}, variables=known(ra=[0.0], dec=[0.0]))
+
+
+def test_sets_that_were_assembled_apart_are_joined_by_place(make_set):
+    """Both number their sources from the start: the same name is not the same star, nor another name another."""
+    sky = [np.array([10.0, 20.0, 30.0]), np.array([30.0, 40.0])]
+    sets = {
+        name: make_set(len(ra), ra=ra, dec=np.zeros(len(ra)), source=[f"s{k:06d}" for k in range(len(ra))],
+                       set=["n"] * len(ra), label=np.zeros(len(ra), int))
+        for name, ra in zip("ab", sky, strict=True)
+    }  # fmt: skip
+    _, table, *_ = gather(sets, {}, None, 1.0)
+    source = table["source"].tolist()
+    assert source[2] == source[3] and len(set(source)) == 4
+
+
+def test_a_row_without_a_place_is_of_the_source_that_it_is_named_after(make_set):
+    """And it takes the places of no other row away."""
+    first = make_set(3, ra=[10.0, np.nan, 20.0], dec=[0.0, np.nan, 0.0], source=["x", "x", "y"])
+    second = make_set(3, ra=[10.0, 20.0, np.nan], dec=[0.0, 0.0, np.nan], source=["p", "q", ""])
+    _, table, *_ = gather({"a": first, "b": second}, {}, None, 1.0)
+    source = table["source"].tolist()
+    assert source[0] == source[1] == source[3] and source[2] == source[4] and len(set(source)) == 3
+    assert source[5] not in source[:5]

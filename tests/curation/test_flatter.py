@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
+from realbogus.config import with_overrides
 from realbogus.curation.flatter import flattery
 from realbogus.curation.split import split
 from realbogus.errors import ConfigError
@@ -48,3 +49,19 @@ def test_impossible_numbers(archive):
     parts = split(archive, "source")
     with pytest.raises(ConfigError, match="specificity 0"):
         flattery(archive, parts, parts, specificity=0.0)
+
+
+def test_the_folder_of_another_run_is_begun_afresh_and_the_finished_one_goes(toy_stamps, tmp_path):
+    """Other epochs are another run: what an earlier one left, cut off, is no reason to end in an error."""
+    pytest.importorskip("torch")
+    from realbogus.curation.recipes import quick_recipe
+    from realbogus.curation.scores import carried_on
+    from realbogus.training.train import train
+
+    rows = np.arange(len(toy_stamps))
+    configs = [quick_recipe(toy_stamps.channels, len(rows), epochs=epochs, seed=0) for epochs in (1, 2)]
+    first, second = (carried_on(train, toy_stamps, config, rows=rows, out=tmp_path / "work") for config in configs)
+    assert [model.card.metrics["training"]["epoch"] for model in (first, second)] == [1, 2]
+    with pytest.raises(ConfigError, match="cuda:77"):
+        bad = with_overrides(configs[0], {"training.device": "cuda:77"})
+        carried_on(train, toy_stamps, bad, rows=rows, out=tmp_path / "work")

@@ -117,3 +117,10 @@ def test_recipes():
         quick_recipe(("science",), 100)
     with pytest.raises(ConfigError, match="epochs 0"):
         quick_recipe(("difference",), 100, epochs=0)
+
+
+def test_a_band_that_is_empty_now_does_not_stay(raw, tmp_path):
+    written = save_screening(screen(raw, Peak()), raw, tmp_path)
+    assert (tmp_path / "review").exists() and "review" in written
+    save_screening(screen(raw, Peak(), low=0.3, high=0.31), raw, tmp_path)
+    assert not (tmp_path / "review").exists() and (tmp_path / "keep").exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import MaskedColumn, Table
 
 from realbogus.curation.parts import read_split, save_split, shared_table
 from realbogus.curation.split import leakage, nights, split
@@ -121,3 +121,20 @@ def test_what_cannot_be_split_is_said(archive, change, options, error, words):
         archive.catalogue[name] = value
     with pytest.raises(error, match=words):
         split(archive, **options)
+
+
+def test_an_empty_column_of_nights_is_no_column(archive):
+    """`adapt` writes one for every set, null where no night is known."""
+    archive.catalogue["night"] = MaskedColumn(["" for _ in range(len(archive))], mask=True)
+    by_night = split(archive, "night", fractions=(0.6, 0.2, 0.2), allow_leakage=True)
+    assert by_night.shared["night"][0] == 0 and len(np.unique(nights(archive.catalogue))) == 10
+    assert split(archive, "source").shared["source"][0] == 0
+
+
+def test_sides_of_an_earlier_split_do_not_stay(archive, tmp_path):
+    save_split(split(archive, "source", fractions=(0.6, 0.2, 0.2)), archive, tmp_path, "")
+    assert (tmp_path / "valid").exists()
+    save_split(split(archive, "source", fractions=(0.8, 0.0, 0.2), seed=1), archive, tmp_path, "")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["test", "train"]
+    save_split(split(archive, "source", fractions=(0.8, 0.0, 0.2), seed=1), archive, tmp_path, "", sets=False)
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]

@@ -149,3 +149,21 @@ def test_what_cannot_be_done_is_one_error(make_set, tmp_path, fails, words, said
     make_set(20, label=[0, 1] * 10, source=[f"s{k}" for k in range(20)]).save(tmp_path / "SET")
     places = [str(tmp_path / word) if word.split("/")[0] in ("SET", "OUT", "NOTHING") else word for word in words]
     assert said in fails(*places)
+
+
+def test_a_set_without_sources_is_split_by_stamp(make_set, tmp_path, run, fails):
+    make_set(40, label=[0, 1] * 20).save(tmp_path / "set")
+    words = ["split", tmp_path / "set", "-o", tmp_path / "parts", "--by", "stamp"]
+    assert "names no `source`" in fails(*words)
+    said = run(*words, "--allow-leakage")
+    assert "Split by stamp" in said and len(StampSet.load(tmp_path / "parts" / "train")) == 28
+    assert "--measure compares with a split by source" in fails(*words, "--allow-leakage", "--measure")
+
+
+def test_verdicts_in_csv_whose_ids_begin_with_a_nought(make_set, tmp_path, run):
+    stamps = make_set(12, ra=np.arange(12.0), dec=np.zeros(12))
+    stamps.catalogue["id"] = [f"{k:04d}" for k in range(12)]
+    stamps.save(tmp_path / "set")
+    Table({"id": stamps.catalogue["id"], "label": [1, 0] * 6}).write(tmp_path / "said.csv")
+    run("assemble", tmp_path / "set", "--verdicts", tmp_path / "said.csv", "-o", tmp_path / "made")
+    assert StampSet.load(tmp_path / "made").labels.tolist() == [1, 0] * 6

@@ -75,3 +75,9 @@ def test_other_lengths_are_named() -> None:
         break_down(SCORES, LABELS, 0.5, {"mag": [1.0, 2.0]})
     with pytest.raises(InputError, match="column kind has shape"):
         break_down(SCORES, LABELS, 0.5, {"kind": ["a"]})
+
+
+def test_a_column_of_words_is_passed_over() -> None:
+    """A card SEEING = '1.2 arcsec' has a unit that nobody knows; the pixels are there instead."""
+    columns = {"seeing": ["1.2 arcsec"] * 5, "mag": np.array([b"17.2"] * 5), "fwhm": [2.0, 2.5, 3.0, 3.5, 4.0]}
+    assert [part.column for part in break_down(SCORES, LABELS, 0.5, columns)] == ["fwhm"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -190,6 +191,22 @@ def test_hardly_any_common_area_is_refused() -> None:
             frame(),
             measurement(seen(stars, Affine(), rng)),
         )
+
+
+def test_a_frame_in_a_corner_of_a_mosaic_is_of_the_same_field() -> None:
+    """A frame of 150 x 150 px on a reference of 600 x 800 px: a twentieth of its area, all of its own."""
+    rng = np.random.default_rng(6)
+    stars = sky(900, rng, room=0.0)
+    truth = turned(0.0, -400.0, -300.0)
+    mosaic, small = frame(), replace(frame(name="b"), pixels=np.zeros((150, 150)), mask=np.zeros((150, 150), np.uint8))
+    part = seen(stars, truth, rng)
+    part = part[(part[:, 0] < 149) & (part[:, 1] < 149)]
+    whole = measurement(seen(stars, Affine(), rng))
+    there = find_transform(small, measurement(part), mosaic, whole)
+    back = find_transform(mosaic, whole, small, measurement(part))
+    assert overlap(there, small.shape, mosaic.shape) < 0.06
+    for found in (there.to_target(75.0, 75.0), back.to_source(75.0, 75.0)):
+        np.testing.assert_allclose(np.ravel(found), [475.0, 375.0], atol=0.3)
 
 
 def tan_wcs(x: float, y: float, ra: float = 120.0, turn: float = 0.0) -> object:

@@ -17,6 +17,7 @@ from realbogus.images.frame import BAD, NODATA, SATURATED, Frame
 from realbogus.images.maps import Affine
 from realbogus.images.measure import Measurement
 from realbogus.images.members import choose_members, flux_ratio
+from realbogus.images.read import read_frame, write_frame
 from realbogus.images.reference import Reference, build_reference, warp_reference
 from realbogus.images.reference_io import read_reference, write_reference
 
@@ -393,3 +394,20 @@ def test_members_of_nothing_are_refused() -> None:
         choose_members([], np.zeros((0, 2)))
     with pytest.raises(InputError, match=r"offsets of shape \(3, 2\)"):
         choose_members([quality(2.0)] * 2, np.zeros((3, 2)))
+
+
+def test_words_that_are_no_ascii_survive_on_disk(tmp_path):
+    """A profile 望远镜.toml, a filter Hα: FITS holds printable ASCII only."""
+    frame = Frame(
+        name="a", pixels=np.eye(80, dtype=np.float32), mask=np.zeros((80, 80), np.uint8), gain=1.0, read_noise=1.0,
+        saturation=6e4, exposure_s=1.0, mjd=None, band="Hα", pixel_scale_arcsec=1.0, wcs=None, telescope="望远镜",
+        notes={},
+    )  # fmt: skip
+    seen = Measurement(
+        sky=0.0, noise=1.0, fwhm=3.0, ellipticity=0.0, psf=np.ones((3, 3), np.float32), stars=np.ones((1, 3))
+    )
+    reference = Reference(frame, frame.pixels, frame.mask, seen, ("目标.fits", "b.fits"))
+    back = read_reference(write_reference(reference, tmp_path / "r.fits"))
+    assert (back.frame.band, back.frame.telescope, back.members) == ("Hα", "望远镜", ("目标.fits", "b.fits"))
+    written = write_frame(frame, tmp_path / "f.fits")
+    assert read_frame(written, "generic").band == r"H\u03b1"

@@ -12,6 +12,7 @@ from astropy.table import Table
 import realbogus
 from realbogus.errors import ConfigError, FrameError, InputError, OutputError, UnknownNameError
 from realbogus.images.simulate import simulate_night
+from realbogus.pipeline import products
 from realbogus.pipeline.night import night
 from realbogus.pipeline.settings import NightSettings
 from realbogus.stamps import StampSet
@@ -310,8 +311,8 @@ def test_a_night_cut_off_carries_on_and_ends_with_the_same_list(done, night_fram
     monkeypatch.setattr(module, "process_frame", dying)
     with pytest.raises(KeyboardInterrupt):
         night(night_frames, tmp_path, model=classifier, **choices)
-    kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob(".realbogus-work/*/frames/*/facts.json")}
-    assert len(list(tmp_path.glob(".realbogus-work/*/frames/*/facts.json"))) == 2 and kept
+    kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob(".realbogus-work/*/frames/*/*/facts.json")}
+    assert len(list(tmp_path.glob(".realbogus-work/*/frames/*/*/facts.json"))) == 2 and kept
     read = []
     monkeypatch.setattr(module, "process_frame", real)
     monkeypatch.setattr("realbogus.pipeline.chain.find_candidates", _spy(read))
@@ -330,3 +331,110 @@ def _spy(calls):
         return find_candidates(science, *args, **kwargs)
 
     return counted
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_night_that_ends_amid_the_stamps_carries_on(done, night_frames, classifier, tmp_path, monkeypatch, older):
+    def night_of_one(seed):
+        return night(
+            [sorted(night_frames.iterdir())[0]], tmp_path / "out", model=classifier, telescope="mini-sitian",
+            reference=str(done.folder / "reference.fits"), seed=seed,
+        )  # fmt: skip
+
+    def full(table, path):
+        raise OSError(28, "No space left on device")
+
+    before = None
+    if older:
+        night_of_one(1)
+        before = StampSet.load(tmp_path / "out" / "stamps").pixels.tobytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(products, "write_parquet", full)
+        with pytest.raises(OSError, match="No space left"):
+            night_of_one(2)
+    if older:
+        assert StampSet.load(tmp_path / "out" / "stamps").pixels.tobytes() == before
+    result = night_of_one(2)
+    assert len(StampSet.load(tmp_path / "out" / "stamps")) == len(result.candidates)
+    assert not list((tmp_path / "out").glob(".stamps*"))
+
+
+def test_frames_are_compared_with_the_filter_of_the_nights_own_reference(done, night_frames, classifier, tmp_path):
+    one = tmp_path / "one.fits"
+    shutil.copy(sorted(night_frames.iterdir())[0], one)
+    with fits.open(one, mode="update") as hdus:
+        hdus[0].header["FILTER"] = "Halpha"
+    ours = done.folder / "reference.fits"
+    with pytest.raises(FrameError, match=r"its filter is Halpha, the reference's is i: give one of its own filter"):
+        night([one], tmp_path / "a", model=classifier, telescope="mini-sitian", reference=str(ours))
+    # in an image of somebody else the filter may only have another name
+    deep = _of_somebody_else(ours, tmp_path / "deep.fits")
+    result = night([one], tmp_path / "b", model=classifier, telescope="mini-sitian", reference=str(deep))
+    assert result.summary["frames"]["used"] == 1
+
+
+def test_a_users_reference_in_the_output_folder_stays_as_it_is(done, night_frames, classifier, tmp_path):
+    _of_somebody_else(done.folder / "reference.fits", tmp_path / "reference.fits")
+    before = (tmp_path / "reference.fits").read_bytes()
+    one = [sorted(night_frames.iterdir())[0]]
+    night(one, tmp_path, model=classifier, telescope="mini-sitian", reference=str(tmp_path / "reference.fits"))
+    assert (tmp_path / "reference.fits").read_bytes() == before
+
+
+def test_places_are_icrs_whatever_the_axes_are(night_frames, classifier, tmp_path):
+    """Declination first, galactic axes, and a frame of coordinates that nobody knows."""
+    places = {}
+    for kind in ("plain", "swapped", "galactic", "unknown"):
+        folder = tmp_path / kind
+        folder.mkdir()
+        for path in sorted(night_frames.iterdir())[:2]:
+            shutil.copy(path, folder)
+            with fits.open(folder / path.name, mode="update") as hdus:
+                _turn_axes(hdus[0].header, kind)
+        places[kind] = night(folder, tmp_path / f"out-{kind}", model=classifier, telescope="mini-sitian").candidates
+    plain = places["plain"]
+    assert len(plain) and np.isfinite(plain["ra"]).all()
+    for kind in ("swapped", "galactic"):
+        order = {f"{row['frame']} {row['x']:.2f} {row['y']:.2f}": row for row in places[kind]}
+        met = [(row, order[key]) for row in plain if (key := f"{row['frame']} {row['x']:.2f} {row['y']:.2f}") in order]
+        assert len(met) > 0.8 * len(plain)
+        for row, other in met:
+            assert abs(row["ra"] - other["ra"]) < 1e-4 and abs(row["dec"] - other["dec"]) < 1e-4
+    assert len(places["unknown"]) and np.isnan(places["unknown"]["ra"]).all()
+
+
+def _of_somebody_else(reference, path):
+    """Write the image of a reference of ours as one without our layout."""
+    with fits.open(reference) as hdus:
+        header = hdus["SCI"].header.copy()
+        del header["RBREF"]
+        fits.PrimaryHDU(hdus["SCI"].data, header).writeto(path)
+    return path
+
+
+def _turn_axes(header, kind):
+    if kind == "swapped":
+        for stem in ("CTYPE{}", "CRVAL{}", "CUNIT{}"):
+            one, two = stem.format(1), stem.format(2)
+            if one in header:
+                header[one], header[two] = header[two], header[one]
+        rows = [[header.get(f"CD{i}_{j}", header.get(f"PC{i}_{j}", float(i == j))) for j in (1, 2)] for i in (1, 2)]
+        stem = "CD" if "CD1_1" in header else "PC"
+        for i in (1, 2):
+            for j in (1, 2):
+                header[f"{stem}{i}_{j}"] = rows[2 - i][j - 1]
+        if "CDELT1" in header:
+            header["CDELT1"], header["CDELT2"] = header["CDELT2"], header["CDELT1"]
+    elif kind == "galactic":
+        from astropy.wcs import WCS
+        from astropy.wcs.utils import fit_wcs_from_points
+
+        wcs = WCS(header)
+        x, y = (v.ravel() for v in np.meshgrid(np.linspace(0, 319, 9), np.linspace(0, 319, 9)))
+        fitted = fit_wcs_from_points((x, y), wcs.pixel_to_world(x, y).galactic, projection="TAN")
+        for key in list(header):
+            if key.startswith(("CD1", "CD2", "PC1", "PC2", "CDELT", "CTYPE", "CRVAL", "CRPIX", "RADESYS", "EQUINOX")):
+                del header[key]
+        header.update(fitted.to_header())
+    elif kind == "unknown":
+        header["RADESYS"] = "GAPPT"

@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -113,20 +114,70 @@ def test_where_no_reference_can_be_made_more_frames_are_waited_for(
 ) -> None:
     tried: list[int] = []
 
-    def prepare(sightings: Any, settings: Any, path: Path) -> None:
+    def prepare(sightings: Any, settings: Any, path: Path) -> SimpleNamespace:
         tried.append(len(sightings))
         if len(sightings) < 3:
             raise FrameError("they do not overlap")
         path.write_bytes(b"made")
+        return SimpleNamespace(path=path)
 
+    plain = SimpleNamespace(band=None)
     monkeypatch.setattr(watch_room, "prepare_reference", prepare)
-    monkeypatch.setattr(watch_room, "look", lambda job: job[0])
+    monkeypatch.setattr(watch_room, "look", lambda job: SimpleNamespace(name=job[0].name, frame=plain))
     said: list[str] = []
     source = WatchSource(camera, tmp_path / "work", first=2, settle_s=0.0, say=said.append)
     fresh = source._arrivals.look()
     assert [source._reference(fresh[:2]) for _ in range(3)] == [None] * 3 and tried == [2]
     assert "they do not overlap" in said[0] and len(said) == 1
     assert source._reference(fresh) == tmp_path / "work" / "reference.fits" and tried == [2, 3]
+
+
+def test_a_reference_is_of_one_filter(camera: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """L, R, L, R: two frames of one filter are three frames on; a look that fails for the moment is repeated."""
+    bands = dict(zip(sorted(path.name for path in camera.iterdir()), ("L", "R", "L", "R"), strict=True))
+    made: list[list[str]] = []
+    away = {"n": 1}
+
+    def look(job: tuple[Path, str]) -> SimpleNamespace:
+        if away["n"]:
+            away["n"] -= 1
+            raise OSError(116, "Stale file handle")
+        return SimpleNamespace(name=job[0].name, frame=SimpleNamespace(band=bands[job[0].name]))
+
+    def prepare(sightings: Any, settings: Any, path: Path) -> SimpleNamespace:
+        made.append([bands[sighting.name] for sighting in sightings])
+        path.write_bytes(b"made")
+        return SimpleNamespace(path=path)
+
+    monkeypatch.setattr(watch_room, "prepare_reference", prepare)
+    monkeypatch.setattr(watch_room, "look", look)
+    source = WatchSource(camera, tmp_path / "work", first=2, settle_s=0.0)
+    fresh = sorted(source._arrivals.look(), key=lambda file: file.name)
+    assert source._reference(fresh[:2]) is None and not made
+    assert source._reference(fresh[:2]) is None and not made
+    assert source._reference(fresh[:3]) is not None and made == [["L", "L"]]
+
+
+def test_frames_that_come_while_there_is_no_reference_are_no_idleness(
+    camera: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    clock = [0.0]
+    waiting = sorted(camera.iterdir())
+    monkeypatch.setattr(watch_room.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(WatchSource, "_reference", lambda self, fresh: None)
+    source = WatchSource(folder, tmp_path / "work", first=9, settle_s=0.0, idle_s=5.0)
+
+    def wait(seconds: float) -> bool:
+        clock[0] += 4.0
+        if waiting:
+            shutil.copy(waiting.pop(0), folder)
+        return False
+
+    monkeypatch.setattr(source._stop, "wait", wait)
+    assert list(source.batches(10, 1.0)) == []
+    assert not waiting  # all four came, 4 s apart, before it ended
 
 
 class Pool:

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.table import Table
 
 from ..errors import ConfigError, InputError
-from ..tables import read_parquet
+from ..tables import read_any
 from .packets import CHANNELS
 from .plain import OWN_NAMES
 
@@ -134,7 +134,9 @@ def table_rows(layout: Layout) -> list[dict[str, Any]] | None:
     """
     if layout.table is None:
         return None
-    table = layout.table if isinstance(layout.table, Table) else _read(Path(layout.table))
+    table = layout.table
+    if not isinstance(table, Table):
+        table = read_any(table, layout.columns.get("id") or "id")
     absent = sorted({name for name in layout.columns.values() if name} - set(table.colnames))
     if absent:
         raise InputError(f"the table has no column {', '.join(absent)}; it has {', '.join(table.colnames)}")
@@ -148,13 +150,3 @@ def table_rows(layout: Layout) -> list[dict[str, Any]] | None:
             ]
     size = layout.facts
     return [layout.renamed(dict(zip(columns, row, strict=True))) | size for row in zip(*columns.values(), strict=True)]
-
-
-def _read(path: Path) -> Table:
-    if path.suffix == ".parquet":
-        return read_parquet(path)
-    formats = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv", ".vot": "votable"}
-    try:
-        return Table.read(path, format=formats.get(path.suffix))
-    except Exception as error:  # astropy's readers raise what they stumble over
-        raise InputError(f"{path} cannot be read as a table: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -75,6 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status: 0 done, 1 could not be done, 2 wrong usage, 130 interrupted."""
     options = parser().parse_args(None if arguments is None else list(arguments))
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file's name may hold what the terminal's encoding cannot
+            stream.reconfigure(errors="backslashreplace")
     errors = Console(stderr=True)
     verb = next(verb for verb in VERBS if verb.name == options.verb)
     try:

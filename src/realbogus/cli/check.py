@@ -13,7 +13,7 @@ from rich.console import Console
 from ..curation.sets import check_apart, check_replaceable, open_stamps
 from ..errors import ConfigError, InputError
 from ..pipeline.settings import prepare_output
-from .images import read_table
+from ..tables import read_any
 from .verb import Verb, check_threshold, tell
 
 __all__ = ["VERBS", "check_seed"]
@@ -62,7 +62,7 @@ def _draw(options: Any, console: Console) -> None:
     stamps = open_stamps(options.folder)
     catalogue = stamps.catalogue.copy()
     if options.scores is not None:
-        scored = read_table(Path(options.scores))
+        scored = read_any(Path(options.scores))
         if not {"id", "score"} <= set(scored.colnames):
             raise InputError(f"{options.scores} has the columns {scored.colnames}, expected id and score")
         values = np.ma.filled(np.ma.asarray(scored["score"], dtype=float), np.nan).tolist()
@@ -98,7 +98,7 @@ def _said(options: Any, folder: Path) -> Table:
     if options.consensus is not None:
         if options.votes is not None:
             raise ConfigError("--votes and --consensus: give one of them")
-        return read_table(Path(options.consensus))
+        return read_any(Path(options.consensus))
     from ..vetting.consensus import consensus
     from ..vetting.votes import read_votes
 

@@ -9,13 +9,14 @@ from typing import Any
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
+from ..columns import texts as column_texts
 from ..curation.sets import check_apart, check_replaceable, open_stamps
 from ..errors import ConfigError, InputError
 from ..pipeline.settings import prepare_output
 from ..stamps import StampSet
+from ..tables import read_any
 from . import check
 from .check import check_seed
-from .images import read_table
 from .verb import Verb, bars, tell
 
 __all__ = ["VERBS"]
@@ -101,7 +102,7 @@ def _assemble(options: Any, console: Console, errors: Console) -> None:
         injected=_opened(options.injected, options.sets),
         variables=None if options.variables is None else read_catalogue(options.variables),
         solar_system=None if options.solar_system is None else read_catalogue(options.solar_system, moving=True),
-        verdicts=None if options.verdicts is None else read_table(Path(options.verdicts)),
+        verdicts=None if options.verdicts is None else read_any(Path(options.verdicts)),
         rules=rules, weights=weights, leave_out=options.leave_out, channels=options.channels or None, seed=options.seed,
     )  # fmt: skip
     made.save(options.out)
@@ -237,12 +238,15 @@ def _split(options: Any, console: Console, errors: Console) -> None:
     first, second, third = options.fractions
     shares = (first, second, third)
     parts = split(stamps, options.by, fractions=shares, allow_leakage=options.allow_leakage, seed=options.seed)
-    other = split(
-        stamps, "stamp" if options.by != "stamp" else "source", fractions=shares, allow_leakage=True, seed=options.seed
-    )  # fmt: skip
-    looser, stricter = (other, parts) if options.by != "stamp" else (parts, other)
-    texts = [f"# Split by {parts.by}\n", parts.counts(stamps.labels).to_markdown(),
-             shared_table(looser, stricter).to_markdown()]  # fmt: skip
+    texts = [f"# Split by {parts.by}\n", parts.counts(stamps.labels).to_markdown()]
+    beside = "stamp" if options.by != "stamp" else "source"
+    if beside == "source" and not any(column_texts(stamps.catalogue, "source")):
+        if options.measure:
+            raise ConfigError("--measure compares with a split by source, and the catalogue names no `source`")
+    else:
+        other = split(stamps, beside, fractions=shares, allow_leakage=True, seed=options.seed)
+        looser, stricter = (other, parts) if options.by != "stamp" else (parts, other)
+        texts.append(shared_table(looser, stricter).to_markdown())
     if options.measure:
         with bars(errors) as progress:
             found = flattery(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -10,10 +12,11 @@ from astropy.table import Table
 from jsonargparse import ArgumentParser
 from rich.console import Console
 
-from ..errors import FrameError, InputError, OutputError
+from ..errors import FrameError, InputError
+from ..files import write_whole
 from ..pipeline.products import for_votable
-from ..tables import read_parquet, write_parquet
-from .verb import Verb, bars, telescope_option, tell
+from ..tables import read_any, write_parquet
+from .verb import Verb, bars, refuse_inputs, telescope_option, tell
 
 __all__ = ["VERBS"]
 
@@ -29,7 +32,7 @@ def _reference(options: Any, console: Console, errors: Console) -> None:
     from ..images.read import find_frames
     from ..pipeline.prepare import prepare_reference
     from ..pipeline.settings import NightSettings, prepare_output
-    from ..pipeline.survey import look
+    from ..pipeline.survey import look, of_one_filter
     from ..pipeline.workers import run_jobs
 
     settings = NightSettings(telescope=options.telescope, members=options.members)
@@ -49,8 +52,12 @@ def _reference(options: Any, console: Console, errors: Console) -> None:
             raise FrameError(
                 f"none of the {len(paths)} frames in {options.frames} can be used: the reasons stand above"
             )
-        out.unlink(missing_ok=True)  # or it would be taken for the night's, half done
-        baseline = prepare_reference(good, settings, out)
+        good, failed = of_one_filter(good)
+        with TemporaryDirectory(dir=out.parent, prefix=".making-") as making:  # an older one stays until this is whole
+            baseline = prepare_reference(good, settings, Path(making) / out.name)
+            os.replace(baseline.path, out)
+    for name, reason in {**failed, **baseline.failed}.items():
+        tell(errors, f"left out {name}: {reason}")
     reference = baseline.reference
     tell(
         console,
@@ -79,6 +86,7 @@ def _subtract(options: Any, console: Console, errors: Console) -> None:
     from ..images.subtract.files import write_difference
 
     METHODS.resolve(options.method)
+    refuse_inputs(options.out, [options.science, options.reference])
     science = read_frame(options.science, options.telescope)
     seen = measure(science)
     reference = read_reference(options.reference, options.telescope)
@@ -131,7 +139,7 @@ def _cut(options: Any, console: Console, errors: Console) -> None:
     from ..stamps import StampSet
 
     difference = read_difference(options.difference)
-    rows = read_table(Path(options.catalogue))
+    rows = read_any(options.catalogue)
     if not {"x", "y"} <= set(rows.colnames):
         raise InputError(f"{options.catalogue} has the columns {rows.colnames}, expected x and y in pixels")
     pixels, missing, usable = cut(rows, [difference.pixels], difference.mask)
@@ -162,6 +170,7 @@ def _inject(options: Any, console: Console, errors: Console) -> None:
     from ..images.measure import measure
     from ..images.read import read_frame, write_frame
 
+    refuse_inputs(options.out, [options.frame])
     frame = read_frame(options.frame, options.telescope)
     low, high = options.inject_snr
     filled, truth = inject(
@@ -173,16 +182,6 @@ def _inject(options: Any, console: Console, errors: Console) -> None:
     tell(console, f"written: {out} with {len(truth)} sources, truth in {out.with_suffix('.ecsv')}")
 
 
-def read_table(path: Path) -> Table:
-    """Read a table by its suffix; anything but Parquet is astropy's."""
-    if path.suffix == ".parquet":
-        return read_parquet(path)
-    try:
-        return Table.read(path, format=_FORMATS.get(path.suffix))
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{path} cannot be read as a table: {error}") from error
-
-
 def check_table_path(name: str) -> Path:
     """Refuse a suffix that `write_table` does not know, before any work is done."""
     path = Path(name)
@@ -192,16 +191,12 @@ def check_table_path(name: str) -> Path:
 
 
 def write_table(table: Table, path: Path) -> None:
-    """Write a table in the format that its suffix names; an older one is replaced."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".parquet":
-            write_parquet(table, path)
-        else:
-            plain = for_votable(table) if path.suffix == ".vot" else table
-            plain.write(path, format=_FORMATS[path.suffix], overwrite=True)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error}; choose a place you may write") from error
+    """Write a table in the format that its suffix names, whole or not at all; an older one is replaced."""
+    if path.suffix == ".parquet":
+        write_whole(path, lambda part: write_parquet(table, part))
+        return
+    plain = for_votable(table) if path.suffix == ".vot" else table
+    write_whole(path, lambda part: plain.write(part, format=_FORMATS[path.suffix], overwrite=True))
 
 
 _FORMATS = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv", ".vot": "votable"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +67,12 @@ def check_threshold(threshold: float | None) -> None:
     """Refuse a threshold that no score could lie on either side of."""
     if threshold is not None and not 0 <= threshold <= 1:
         raise InputError(f"threshold {threshold:g}: scores lie in 0 to 1, give a number between")
+
+
+def refuse_inputs(out: Path | str, inputs: Sequence[Path | str]) -> None:
+    """Refuse to write over what is read: a raw exposure cannot be taken again."""
+    if Path(out).resolve() in {Path(name).resolve() for name in inputs}:
+        raise InputError(f"{out} is what is read, and would be written over: choose another place with -o")
 
 
 def check_output_file(path: Path) -> Path:

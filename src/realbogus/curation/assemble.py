@@ -21,7 +21,7 @@ from ..columns import flags, numbers, texts
 from ..errors import InputError
 from ..evaluation.tables import Column, ResultTable
 from ..scoring import channel_indices
-from ..stamps import IGNORE, UNLABELLED, StampSet
+from ..stamps import IGNORE, UNLABELLED, StampSet, labels_of
 from .centre import centre_snr
 from .gather import gather
 from .origins import weigh
@@ -207,7 +207,7 @@ def _voted(table: Table, said: Verdicts, verdicts: Table) -> None:
     """Say what people said."""
     if not {"id", "label"} <= set(verdicts.colnames):
         raise InputError(f"the verdicts have the columns {verdicts.colnames}, expected `id` and `label`")
-    label_of = dict(zip(texts(verdicts, "id").tolist(), _labels(verdicts).tolist(), strict=True))
+    label_of = dict(zip(texts(verdicts, "id").tolist(), labels_of(verdicts).tolist(), strict=True))
     found = np.array([label_of.get(name, UNLABELLED) for name in texts(table, "id").tolist()])
     if len(label_of) and not np.isin(list(label_of), texts(table, "id")).any():
         raise InputError(
@@ -220,7 +220,7 @@ def _voted(table: Table, said: Verdicts, verdicts: Table) -> None:
 
 def _injected(table: Table, said: Verdicts, extra: NDArray[np.bool_], *, anew: bool) -> NDArray[np.bool_]:
     """Say what is known before anything is matched, and return which rows are injected sources."""
-    before, came, marked = _labels(table), texts(table, "origin"), flags(table, "injected", absent=False)
+    before, came, marked = labels_of(table), texts(table, "origin"), flags(table, "injected", absent=False)
     mine = np.zeros(len(table), dtype=bool)
     for name in np.unique(texts(table, "set")[extra]):
         rows = extra & (texts(table, "set") == name)
@@ -235,15 +235,6 @@ def _injected(table: Table, said: Verdicts, extra: NDArray[np.bool_], *, anew: b
         origin = name or ("given" if value >= 0 else "")
         said.say(kept & (came == name) & (before == value), value, "labelled before", origin)
     return mine
-
-
-def _labels(table: Table) -> NDArray[np.int64]:
-    values = numbers(table, "label")
-    found = np.where(np.isfinite(values), values, UNLABELLED).astype(np.int64)
-    strange = ~np.isin(found, list(_WORDS))
-    if strange.any():
-        raise InputError(f"the column label holds {found[strange][0]}, expected 1, 0, {IGNORE} or {UNLABELLED}")
-    return found
 
 
 def _centres(parts: Sequence[StampSet], wanted: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ..scoring import score_rows
 from ..stamps import StampSet
 from .parts import Parts
 from .recipes import NEEDS_TRAIN, quick_recipe
-from .scores import Say, judged_rows
+from .scores import Say, carried_on, judged_rows
 
 __all__ = ["Flattery", "flattery"]
 
@@ -109,11 +110,15 @@ def flattery(
 
         learn, test = ((rows := parts.rows(side))[usable[rows]] for side in ("train", "test"))
         config = quick_recipe(stamps.channels, len(learn), network=network, epochs=epochs, seed=seed)
-        model = train(stamps, config, rows=learn, out=None if work is None else work / parts.by, progress=step)
+        model = carried_on(
+            train, stamps, config, rows=learn, out=None if work is None else work / parts.by, progress=step
+        )
         found[name] = _measured(
             score_rows(model, stamps, test), stamps.labels[test], specificity, draws,
             np.random.default_rng([seed, 5, number]),
         )  # fmt: skip
+    if work is not None:
+        shutil.rmtree(work, ignore_errors=True)
     (first, first_drawn), (second, second_drawn) = found.values()
     gain = {
         key: Measured(first[key] - second[key], *percentile_interval(first_drawn[key] - second_drawn[key]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from astropy.table import Table, TableMergeError, vstack
@@ -27,8 +27,8 @@ def gather(
     """Join the catalogues of sets, and of sets of injected sources after them.
 
     `set` names the set of each row. Ids that would not be unique get it in front. What lies at one place on the
-    sky in several sets is one `source`; where not all have sky positions, sources get the set's name in front. Sets
-    that were assembled before keep their sources.
+    sky in several sets is one `source`, whatever the sets call it. A row without a position goes by its own name,
+    with the set's in front (not of sets that were assembled before: the parts of one share their names).
 
     Parameters
     ----------
@@ -89,19 +89,30 @@ def gather(
         table["id"] = [f"{name}/{own}" for name, own in zip(table["set"], table["id"], strict=True)]
     if len(set(table["id"].tolist())) < len(table):
         raise InputError("ids are not unique within a set: give every row of a set another `id`")
-    # what was assembled before has names for the whole sky already
-    fresh = [name for name, part in both if "set" not in part.catalogue.colnames]
-    table["source"] = _sources(table, len(parts) if fresh else 1, radius_arcsec)
+    # what was assembled before has names for the whole sky, if perhaps another's sky
+    before = {name for name, part in both if "set" in part.catalogue.colnames}
+    table["source"] = _sources(table, before, len(parts), radius_arcsec)
     extra = np.isin(texts(table, "set"), list(injected))
     return parts, table, extra, kept
 
 
-def _sources(table: Table, sets: int, radius_arcsec: float) -> NDArray[np.str_]:
-    own = texts(table, "source")
-    named = own != ""
+def _sources(table: Table, before: Collection[str], sets: int, radius_arcsec: float) -> NDArray[np.str_]:
+    """Name the source of each row: over several sets one place in the sky is one.
+
+    A row without a place is of the source that it is named after, in its set: where another row of that name has a
+    place, there.
+    """
+    own, set_ = texts(table, "source"), texts(table, "set")
+    named = np.where(own != "", own, np.char.add("stamp-", texts(table, "id")))
+    if sets == 1:
+        return named
+    mine = np.where(np.isin(set_, list(before)), "before", set_)
+    names = np.char.add(np.char.add(mine, "/"), named).astype(object)
     places = places_of(table, sky=True)
-    if sets > 1 and places.known.all():
-        return np.array([f"place-{k:06d}" for k in groups(places.points, places.reach(radius_arcsec / 2))])
-    if sets > 1:
-        own = np.char.add(np.char.add(texts(table, "set"), "/"), own)
-    return np.where(named, own, np.char.add("stamp-", texts(table, "id")))
+    if places.known.any():
+        rows = np.flatnonzero(places.known)
+        found = [f"place-{k:06d}" for k in groups(places.points[rows], places.reach(radius_arcsec / 2))]
+        of_name = dict(zip(names[rows][own[rows] != ""], np.array(found)[own[rows] != ""], strict=True))
+        names = np.array([of_name.get(name, name) for name in names.tolist()], dtype=object)
+        names[rows] = found
+    return names.astype(str)

@@ -17,7 +17,7 @@ from ..evaluation.tables import Column, ResultTable
 from ..files import write_text, write_whole
 from ..stamps import StampSet
 from ..tables import read_parquet, write_parquet
-from .sets import write_set
+from .sets import remove_set, write_set
 
 __all__ = ["SIDES", "Parts", "read_split", "save_split", "shared_table"]
 
@@ -113,9 +113,11 @@ def save_split(parts: Parts, stamps: StampSet, out: Path, text: str, *, sets: bo
     table = parts.table(stamps)
     written = [write_whole(out / "split.parquet", lambda path: write_parquet(table, path))]
     write_text(out / "summary.md", text)
-    for name in SIDES if sets else ():
+    for name in SIDES:
         rows = parts.rows(name)
-        if len(rows):
+        if not (sets and len(rows)):  # a side of an earlier split would not fit to the others
+            remove_set(out / name, "split")
+        else:
             provenance = {"origin": "split", "side": name, "by": parts.by, "of": dict(stamps.provenance)}
             write_set(out / name, [(stamps, rows)], stamps.catalogue[rows], stamps.channels, provenance)
             written.append(out / name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from ..scoring import score_rows
 from ..stamps import StampSet
 from .recipes import NEEDS_TRAIN
 
-__all__ = ["Say", "judged_rows", "out_of_fold", "source_folds"]
+__all__ = ["Say", "carried_on", "judged_rows", "out_of_fold", "source_folds"]
 
 #: Called with (stage, done, of).
 Say = Callable[[str, int, int], None]
@@ -100,6 +101,22 @@ def source_folds(groups: NDArray[np.str_], labels: NDArray[np.int64], folds: int
     return fold_of[group]
 
 
+def carried_on(train: Callable[..., Any], stamps: StampSet, config: Config, *, out: Path | None, **options: Any) -> Any:
+    """Train in a folder of our own: what was cut off there carries on, unless it was another run's.
+
+    Raises
+    ------
+    ConfigError
+        As of `train`.
+    """
+    try:
+        return train(stamps, config, out=out, **options)
+    except ConfigError:
+        if out is None or not (out / "checkpoint").exists():
+            raise
+    return train(stamps, config, out=out, resume=False, **options)
+
+
 def out_of_fold(
     stamps: StampSet,
     rows: NDArray[np.int64],
@@ -149,8 +166,8 @@ def out_of_fold(
                 say(f"fold {number + 1}/{count}", done, progress.epochs * progress.batches)
 
         mine = fold == number
-        model = train(
-            stamps, config, rows=rows[~mine], rng=np.random.default_rng([config.seed, number]),
+        model = carried_on(
+            train, stamps, config, rows=rows[~mine], rng=np.random.default_rng([config.seed, number]),
             out=None if work is None else work / f"fold-{number}", progress=step,
         )  # fmt: skip
         scores[mine] = score_rows(model, stamps, rows[mine])

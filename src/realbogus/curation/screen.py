@@ -25,7 +25,7 @@ from ..scoring import score_rows
 from ..stamps import UNLABELLED, StampSet
 from ..tables import write_parquet
 from .scores import Say
-from .sets import write_set
+from .sets import remove_set, write_set
 
 __all__ = ["BANDS", "Screening", "save_screening", "screen"]
 
@@ -166,7 +166,8 @@ def save_screening(found: Screening, stamps: StampSet, out: Path) -> dict[str, P
     for name, members in (("keep", ("keep", "real")), ("review", ("review",)), ("hard", ("hard",)),
                           ("aside", ("aside",))):  # fmt: skip
         rows = np.flatnonzero(np.isin(band, members))
-        if not len(rows):
+        if not len(rows):  # what an earlier screening left is in another set now
+            remove_set(out / name, "screen")
             continue
         catalogue = stamps.catalogue[rows]
         catalogue.meta.clear()

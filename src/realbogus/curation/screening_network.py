@@ -12,7 +12,7 @@ from ..dataset.screen import hand_picked
 from ..errors import ConfigError, InputError
 from ..stamps import StampSet
 from .recipes import NEEDS_TRAIN, screening_for
-from .scores import Say, judged_rows
+from .scores import Say, carried_on, judged_rows
 
 __all__ = ["learn_screen"]
 
@@ -87,6 +87,6 @@ def learn_screen(
         if progress:
             progress("train", (at.epoch - 1) * at.batches + at.batch, at.epochs * at.batches)
 
-    model = train(known, config, rows=rows[~check], valid_rows=rows[check], out=out, progress=step)
+    model = carried_on(train, known, config, rows=rows[~check], valid_rows=rows[check], out=out, progress=step)
     accuracy = float(model.card.metrics["training"]["valid_accuracy"])
     return model, rows if seeds is None else np.zeros(0, dtype=np.int64), accuracy

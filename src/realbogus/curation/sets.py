@@ -16,7 +16,7 @@ from ..errors import InputError, OutputError
 from ..stamps import StampSet
 from ..tables import write_parquet
 
-__all__ = ["check_apart", "check_replaceable", "open_stamps", "write_set"]
+__all__ = ["check_apart", "check_replaceable", "open_stamps", "remove_set", "write_set"]
 
 _BLOCK = 1024  # stamps copied at a time
 _FILES = ("pixels.npy", "catalogue.parquet", "card.json")
@@ -167,3 +167,20 @@ def check_replaceable(folder: Path | str, origin: str, *, also: Sequence[str] = 
         raise OutputError(f"{folder} holds {', '.join(others[:3])}, which would be lost: choose another output with -o")
     if any(folder.iterdir()) and StampSet.load(folder).provenance.get("origin") != origin:
         raise OutputError(f"{folder} holds a set of another tool, which would be lost: choose another output with -o")
+
+
+def remove_set(folder: Path | str, origin: str) -> None:
+    """Remove an earlier set of the same tool, where there is one.
+
+    Raises
+    ------
+    OutputError
+        It is something else, or cannot be removed.
+    """
+    folder = Path(folder)
+    check_replaceable(folder, origin)
+    try:
+        if folder.exists():
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise OutputError(f"cannot remove the earlier set {folder}: {error}; choose another output with -o") from error

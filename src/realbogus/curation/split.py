@@ -56,7 +56,7 @@ def nights(catalogue: Table) -> NDArray[np.str_]:
     >>> nights(Table({"id": list("abc"), "mjd": [60000.9, 60001.1, 60001.9]})).tolist()
     ['night-60000.900', 'night-60000.900', 'night-60001.900']
     """
-    if "night" in catalogue.colnames:
+    if (texts(catalogue, "night") != "").any():
         return _column(catalogue, "night")
     mjd = _times(catalogue)
     times = np.unique(mjd)

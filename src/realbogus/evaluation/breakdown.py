@@ -128,6 +128,8 @@ def break_down(
     called = values >= float(threshold)  # a float of Python takes the scores' own precision
     found: list[Breakdown] = []
     for column, title in (("snr", "S/N"), ("mag", "magnitude"), ("seeing", "seeing (arcsec)"), ("fwhm", "FWHM (px)")):
+        if column in names and np.ma.asarray(columns[column]).dtype.kind in "SU":
+            names.discard(column)  # '1.2 arcsec' is no number that we know the unit of
         if column in names and not (column == "fwhm" and "seeing" in names):
             numbers = _floats(columns[column], len(values), column)
             edges = SNR_EDGES if column == "snr" else _edges(numbers)

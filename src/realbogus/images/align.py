@@ -136,7 +136,10 @@ def find_transform(
             f"{max_residual_px:g}; look for trailing or defocus, or raise max_residual_px"
         )
     transform = Transform(fit.to_source, fit.to_target, fit.residual_px, fit.matched, method)
-    shared = overlap(transform, source.shape, target.shape)
+    # of the smaller of the two: a frame may lie in one corner of a mosaic
+    shared = max(
+        overlap(transform, source.shape, target.shape), overlap(inverse(transform), target.shape, source.shape)
+    )
     if shared < _MIN_OVERLAP:
         raise AlignmentError(
             f"{label}: they share {100 * shared:.0f} % of the area, expected 10 % or more; "

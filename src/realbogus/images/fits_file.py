@@ -75,8 +75,11 @@ def load_fits(path: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None
 
 
 def _diagnosis(path: Path, error: Exception) -> str:
-    with path.open("rb") as stream:
-        start = stream.read(6)
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(6)
+    except OSError as unread:
+        return f"{path} cannot be read ({unread.strerror or unread}): look at its permissions and its disk"
     if start not in (b"SIMPLE", b"XTENSI") and start[:2] != b"\x1f\x8b" and start[:3] != b"BZh":
         return f"{path} is not a FITS file (it begins with {start!r}): give FITS, plain, .gz or .fz"
     return f"{path} is cut short or damaged ({type(error).__name__}: {error}): fetch it again"

@@ -15,8 +15,12 @@ from .telescope import Quantity, TimeCards
 if TYPE_CHECKING:
     from astropy.io.fits import Header
     from astropy.wcs import WCS
+    from numpy.typing import NDArray
 
-__all__ = ["card", "celestial_wcs", "mid_exposure_mjd", "moment", "number", "text", "wcs_scale_arcsec"]
+__all__ = [
+    "card", "celestial_wcs", "fits_text", "fits_text_back", "mid_exposure_mjd", "moment", "number", "sky_positions",
+    "text", "wcs_scale_arcsec",
+]  # fmt: skip
 
 _ISO = re.compile(
     r"^\s*(\d{4})[-/](\d{1,2})[-/](\d{1,2})"
@@ -179,6 +183,9 @@ def mid_exposure_mjd(header: Header, cards: TimeCards, exposure_s: float | None)
 def celestial_wcs(header: Header, shape: tuple[int, int]) -> WCS | None:
     """Return the header's WCS if it is celestial, finite and invertible over the image, else None.
 
+    Its frame must be one that astropy knows (`RADESYS = 'GAPPT'`, helioecliptic axes and the like are not):
+    without it nobody could say where on the sky a pixel is.
+
     Parameters
     ----------
     header : astropy.io.fits.Header
@@ -186,6 +193,7 @@ def celestial_wcs(header: Header, shape: tuple[int, int]) -> WCS | None:
         (H, W) of the image.
     """
     from astropy.wcs import WCS
+    from astropy.wcs.utils import wcs_to_celestial_frame
 
     if not any(key in header for key in ("CTYPE1", "CTYPE2")):
         return None
@@ -199,6 +207,7 @@ def celestial_wcs(header: Header, shape: tuple[int, int]) -> WCS | None:
             stretch = np.linalg.svd(wcs.pixel_scale_matrix, compute_uv=False)
             if not (np.isfinite(stretch).all() and 0 < stretch[0] < 3 * stretch[1]):
                 return None
+            wcs_to_celestial_frame(wcs)
             height, width = shape
             x = np.array([0.0, width - 1, 0.0, width - 1, width / 2])
             y = np.array([0.0, 0.0, height - 1, height - 1, height / 2])
@@ -207,6 +216,52 @@ def celestial_wcs(header: Header, shape: tuple[int, int]) -> WCS | None:
         except Exception:  # wcslib and astropy raise a dozen kinds; none of them may cost the frame
             return None
     return wcs if np.isfinite(back).all() and np.abs(back - [x, y]).max() < 0.1 else None
+
+
+def fits_text(value: str) -> str:
+    r"""Return a text as FITS can hold it, in printable ASCII; `fits_text_back` gives it back.
+
+    Examples
+    --------
+    >>> fits_text("Hα"), fits_text_back(fits_text("Hα"))
+    ('H\\u03b1', 'Hα')
+    """
+    return value.encode("unicode_escape").decode("ascii")
+
+
+def fits_text_back(value: str) -> str:
+    """Return what `fits_text` was given."""
+    return value.encode("ascii", "backslashreplace").decode("unicode_escape")
+
+
+def sky_positions(
+    wcs: WCS, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return right ascension and declination (ICRS, degrees) of pixels, whatever the axes of the WCS are.
+
+    Parameters
+    ----------
+    wcs : astropy.wcs.WCS
+        As `celestial_wcs` returns it: its axes may be in any order, galactic, or of another equinox.
+    x, y : ndarray, shape (n,)
+        Positions, pixels from 0.
+
+    Returns
+    -------
+    ra, dec : ndarray, shape (n,)
+        NaN where the projection cannot be turned round.
+
+    Examples
+    --------
+    >>> from astropy.wcs import WCS
+    >>> wcs = WCS(naxis=2)
+    >>> wcs.wcs.ctype = ["DEC--TAN", "RA---TAN"]
+    >>> wcs.wcs.crval, wcs.wcs.cdelt = [20.0, 150.0], [1e-4, 1e-4]
+    >>> [float(round(v[0], 6)) for v in sky_positions(wcs, np.array([-1.0]), np.array([-1.0]))]
+    [150.0, 20.0]
+    """
+    sky = wcs.pixel_to_world(x, y).icrs
+    return np.asarray(sky.ra.deg, dtype=float), np.asarray(sky.dec.deg, dtype=float)
 
 
 def wcs_scale_arcsec(wcs: WCS) -> float:

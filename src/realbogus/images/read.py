@@ -13,7 +13,7 @@ from ..files import shown
 from .badpixels import find_bad, find_saturation, saturated_pixels, star_sharpness
 from .fits_file import load_fits, missing_pixels
 from .frame import BAD, NODATA, SATURATED, Frame
-from .headers import card, celestial_wcs, mid_exposure_mjd, number, text, wcs_scale_arcsec
+from .headers import card, celestial_wcs, fits_text, mid_exposure_mjd, number, text, wcs_scale_arcsec
 from .measure import background
 from .robust import clipped
 from .telescope import Telescope
@@ -281,7 +281,7 @@ def write_frame(frame: Frame, path: Path | str, *, compress: bool = False) -> Pa
     }
     for key, (value, comment) in cards.items():
         if value is not None:
-            header[key] = (value, comment)
+            header[key] = (fits_text(value) if isinstance(value, str) else value, comment)
     hdus: list[Any] = [fits.PrimaryHDU()]
     mask_header = fits.Header({"RBMASK": True})
     if compress:

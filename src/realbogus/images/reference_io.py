@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import FrameError, OutputError
 from .frame import Frame
+from .headers import fits_text, fits_text_back
 from .measure import Measurement, background, measure
 from .read import read_frame
 from .telescope import Telescope
@@ -66,10 +67,10 @@ def write_reference(ref: Reference, path: Path | str) -> Path:
     for keyword, name, comment in _CARDS:
         value = getattr(frame, name)
         if value is not None and (isinstance(value, str) or np.isfinite(value)):
-            header[keyword] = (value, comment)
+            header[keyword] = (fits_text(value) if isinstance(value, str) else value, comment)
     for keyword, name in _MEASURED:
         header[keyword] = float(getattr(m, name))
-    names = [name.encode("unicode_escape") for name in ref.members]  # FITS tables hold ASCII only
+    names = [fits_text(name).encode() for name in ref.members]
     members = np.array([(name,) for name in names], dtype=[("name", f"S{max(map(len, names), default=1)}")])
     stars = np.array([tuple(row) for row in m.stars], dtype=[(c, "f8") for c in ("x", "y", "flux")])
     planes: list[Any] = [
@@ -132,7 +133,10 @@ def read_reference(path: Path | str, telescope: str | Telescope = "generic") -> 
     stars = np.column_stack([np.asarray(data["STARS"][c], float) for c in ("x", "y", "flux")])
     numbers = {name: float(header[keyword]) for keyword, name in _MEASURED}
     measurement = Measurement(**numbers, psf=_native(data["PSF"], np.float32), stars=stars)
-    facts = {name: header[keyword] for keyword, name, _ in _CARDS if keyword in header}
+    known = {name: header[keyword] for keyword, name, _ in _CARDS if keyword in header}
+    facts: dict[str, Any] = {
+        name: fits_text_back(value) if isinstance(value, str) else value for name, value in known.items()
+    }
     frame = Frame(
         name=path.name,
         pixels=_native(data["SCI"], np.float32),
@@ -140,7 +144,7 @@ def read_reference(path: Path | str, telescope: str | Telescope = "generic") -> 
         wcs=_wcs(header),
         **facts,
     )
-    members = tuple(str(name).encode().decode("unicode_escape") for name in data["MEMBERS"]["name"])
+    members = tuple(fits_text_back(str(name)) for name in data["MEMBERS"]["name"])
     return Reference(
         frame, _native(data["NOISE"], np.float32), _native(data["COVERAGE"], np.uint8), measurement, members
     )

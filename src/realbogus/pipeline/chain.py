@@ -20,6 +20,7 @@ from ..classifier import Classifier
 from ..images.align import Transform
 from ..images.candidates import CHANNELS, find_candidates
 from ..images.frame import Frame
+from ..images.headers import sky_positions
 from ..images.inject import inject
 from ..images.measure import Measurement
 from ..images.read import read_frame
@@ -277,9 +278,9 @@ def _coordinates(rows: Table, frame: Frame, reference: Reference, transform: Tra
     rows["ref_x"], rows["ref_y"] = transform.to_source(x, y)
     ra = dec = np.full(len(rows), np.nan)
     if len(rows) and reference.frame.wcs is not None:
-        ra, dec = reference.frame.wcs.all_pix2world(rows["ref_x"], rows["ref_y"], 0)
+        ra, dec = sky_positions(reference.frame.wcs, np.asarray(rows["ref_x"]), np.asarray(rows["ref_y"]))
     elif len(rows) and frame.wcs is not None:
-        ra, dec = frame.wcs.all_pix2world(x, y, 0)
+        ra, dec = sky_positions(frame.wcs, x, y)
     rows["ra"], rows["dec"] = ra, dec
     rows["ra"].unit = rows["dec"].unit = "deg"
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -12,7 +14,7 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from ..files import plain
+from ..files import plain, write_whole
 from . import products
 from .calibrate import completeness_bins
 from .chain import FrameResult
@@ -36,6 +38,7 @@ def deliver(
     results: Sequence[FrameResult],
     also: Sequence[str],
     started: float,
+    given: Path | str | None = None,
 ) -> tuple[Table, dict[str, Any]]:
     """Write everything a night leaves behind.
 
@@ -57,6 +60,8 @@ def deliver(
         Formats beside Parquet.
     started : float
         `perf_counter` at the start of the night.
+    given : path, optional
+        The reference that the user gave.
 
     Returns
     -------
@@ -68,15 +73,25 @@ def deliver(
     clock = perf_counter()
     seconds = summary["seconds"]
     _stage_seconds(results, seconds)
-    shutil.rmtree(folder / "stamps", ignore_errors=True)
     if work.baseline is not None:
         summary["reference"] = _about(work.baseline)
-        shutil.copyfile(work.baseline.path, folder / "reference.fits")
+        mine = folder / "reference.fits"
+        if given is None or Path(given).resolve() != mine.resolve():  # a user's own file stays as it is
+            write_whole(mine, partial(shutil.copyfile, work.baseline.path))
     pixels, shown = np.zeros((0, 3, 64, 64), np.float32), np.zeros(0, np.int64)
+    stamps, unfinished = folder / "stamps", folder / ".stamps.part"
+    shutil.rmtree(unfinished, ignore_errors=True)
     if len(rows):
-        products.collect(work.parts, rows, folder / "stamps")
+        products.collect(work.parts, rows, unfinished)
         pixels, shown = _triptychs(rows, results)
         rows.remove_columns(["part", "row"])
+    # whole or not there: what is half a stamp set would be no night's, and refused by the next run
+    if stamps.exists():
+        shutil.rmtree(folder / ".stamps.old", ignore_errors=True)
+        os.replace(stamps, folder / ".stamps.old")
+    if unfinished.exists():
+        os.replace(unfinished, stamps)
+    shutil.rmtree(folder / ".stamps.old", ignore_errors=True)
     products.write_candidates(rows, folder, also)
     seconds["products"] = perf_counter() - clock
     seconds["total"] = perf_counter() - started

@@ -164,7 +164,7 @@ def night(
     summary |= counts(rows, truth, cut, injected=bool(chosen.inject))
     rows = _with_verdict(rows, cut, classifier)
     summary["seconds"] = work.seconds | {"gather": perf_counter() - clock}
-    rows, summary = deliver(folder, rows, truth, summary, work, results, also, started)
+    rows, summary = deliver(folder, rows, truth, summary, work, results, also, started, chosen.reference)
     clear(folder)
     if not work.parts:
         name, reason = next(iter(work.failed.items()))

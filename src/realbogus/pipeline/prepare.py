@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -48,8 +49,8 @@ class Baseline:
 def prepare_reference(sightings: Sequence[Sighting], settings: NightSettings, path: Path) -> Baseline:
     """Take or build the reference, write it to `path` and place every frame on it.
 
-    A reference that already lies at `path` is used again: the caller names the path after
-    everything that went into it.
+    A reference that is made lies beside `path`, with the frames and the grid it is of in its name, and is used again
+    where it lies there already; the caller names the folder after everything else that went into it.
 
     Raises
     ------
@@ -58,7 +59,9 @@ def prepare_reference(sightings: Sequence[Sighting], settings: NightSettings, pa
     """
     if settings.reference is not None:
         given = read_reference(settings.reference, settings.telescope)
-        transforms, failed = place(sightings, given.frame, given.measurement)
+        of_it, others = _of_its_filter(sightings, given)
+        transforms, failed = place(of_it, given.frame, given.measurement)
+        failed |= others
         if not path.is_file():
             write_reference(given, path)
         return Baseline(path, given, {name: inverse(t) for name, t in transforms.items()}, failed)
@@ -71,6 +74,9 @@ def prepare_reference(sightings: Sequence[Sighting], settings: NightSettings, pa
         )
     shape, origin = union_grid([on_anchor[s.name] for s in placed], [s.frame.shape for s in placed])
     on_grid = {s.name: shifted(on_anchor[s.name], *origin) for s in placed}
+    # a run before may have lacked one of these frames, and with it had another grid
+    grid = repr(([s.name for s in placed], sightings[anchor].name, shape, origin))
+    path = path.with_name(f"{hashlib.sha256(grid.encode(errors='surrogateescape')).hexdigest()[:12]}-{path.name}")
     if path.is_file():
         reference = read_reference(path)
     else:
@@ -78,6 +84,17 @@ def prepare_reference(sightings: Sequence[Sighting], settings: NightSettings, pa
         reference = replace(reference, frame=replace(reference.frame, wcs=_moved(sightings[anchor].frame, origin)))
         write_reference(reference, path)
     return Baseline(path, reference, {name: inverse(t) for name, t in on_grid.items()}, failed)
+
+
+def _of_its_filter(sightings: Sequence[Sighting], given: Reference) -> tuple[list[Sighting], dict[str, str]]:
+    """Keep the frames of the reference's filter. In an image of somebody else a filter may have another name."""
+    band = given.frame.band if len(given.members) > 1 else None
+    failed = {
+        sighting.name: f"its filter is {sighting.frame.band}, the reference's is {band}: give one of its own filter"
+        for sighting in sightings
+        if band is not None and sighting.frame.band not in (None, band)
+    }
+    return [sighting for sighting in sightings if sighting.name not in failed], failed
 
 
 def _build(

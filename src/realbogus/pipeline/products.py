@@ -68,7 +68,7 @@ def in_order(rows: Table) -> Table:
     return rows[names + [name for name in rows.colnames if name not in names]]
 
 
-def collect(parts: Sequence[Path], rows: Table, folder: Path) -> StampSet:
+def collect(parts: Sequence[Path], rows: Table, folder: Path) -> None:
     """Write the stamps of all frames as one set, in the order of `rows`, a frame at a time in memory.
 
     Parameters
@@ -94,7 +94,6 @@ def collect(parts: Sequence[Path], rows: Table, folder: Path) -> StampSet:
     catalogue.remove_columns(["part", "row"])
     write_parquet(catalogue, folder / "catalogue.parquet")
     StampSet.write_card(folder, first.channels, shape, {"origin": "night"})
-    return StampSet.load(folder)
 
 
 def write_candidates(rows: Table, folder: Path, also: Sequence[str]) -> None:

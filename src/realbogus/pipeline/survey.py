@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from ..images.frame import Frame
 from ..images.measure import Measurement, measure
 from ..images.read import read_frame
 
-__all__ = ["Sighting", "choose_anchor", "look", "place"]
+__all__ = ["Sighting", "choose_anchor", "look", "of_one_filter", "place"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,28 @@ def look(job: tuple[Path, str]) -> Sighting:
 
 def _without_pixels(frame: Frame, shape: tuple[int, int]) -> Frame:
     return replace(frame, pixels=np.broadcast_to(np.float32(0), shape), mask=np.broadcast_to(np.uint8(0), shape))
+
+
+def of_one_filter(sightings: Sequence[Sighting]) -> tuple[list[Sighting], dict[str, str]]:
+    """Keep the frames of the most common filter: a star's colour must not look like a change.
+
+    Returns
+    -------
+    kept : list of Sighting
+        Those, and frames of which no filter is known.
+    failed : dict
+        Name of every other frame to the reason why it is not used.
+    """
+    bands = Counter(s.frame.band for s in sightings if s.frame.band is not None)
+    if len(bands) < 2:
+        return list(sightings), {}
+    most = max(sorted(bands), key=lambda band: bands[band])
+    failed = {
+        sighting.name: f"its filter is {sighting.frame.band}, most frames have {most}: run each filter on its own"
+        for sighting in sightings
+        if sighting.frame.band not in (None, most)
+    }
+    return [sighting for sighting in sightings if sighting.frame.band in (None, most)], failed
 
 
 def choose_anchor(sightings: Sequence[Sighting]) -> list[int]:

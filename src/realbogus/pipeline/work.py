@@ -6,7 +6,6 @@ import hashlib
 import os
 import re
 import shutil
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from ..errors import FrameError
 from .chain import FrameJob, process_frame
 from .prepare import Baseline, prepare_reference
 from .settings import NightSettings
-from .survey import Sighting, look
+from .survey import Sighting, look, of_one_filter
 from .workers import PassingError, passing, run_jobs
 
 __all__ = ["Progress", "Work", "carry_out", "clear", "own"]
@@ -85,7 +84,8 @@ def carry_out(
     clock = [perf_counter()]
     sightings = _survey(paths, chosen, processes, failed, say)
     clock.append(perf_counter())
-    sightings = _one_filter(sightings, failed)
+    sightings, others = of_one_filter(sightings)
+    failed |= others
     if not sightings:
         return Work(None, [], failed, {"survey": clock[1] - clock[0]}, frozenset(failed.passing))
     say("reference", 0, 1)
@@ -151,20 +151,6 @@ def _good(names: Sequence[str], outcome: Sequence[Result | FrameError], failed: 
     return [it for it in outcome if not isinstance(it, FrameError)]
 
 
-def _one_filter(sightings: list[Sighting], failed: dict[str, str]) -> list[Sighting]:
-    """Keep the frames of the night's most common filter: a star's colour must not look like a change."""
-    bands = Counter(s.frame.band for s in sightings if s.frame.band is not None)
-    if len(bands) < 2:
-        return sightings
-    most = max(sorted(bands), key=lambda band: bands[band])
-    for sighting in sightings:
-        if sighting.frame.band not in (None, most):
-            failed[sighting.name] = (
-                f"its filter is {sighting.frame.band}, this night's is {most}: run each filter on its own"
-            )
-    return [sighting for sighting in sightings if sighting.frame.band in (None, most)]
-
-
 def _folder_name(name: str) -> str:
     """Name of a folder for the frame `name`: readable, safe, and another one for every other frame."""
     safe = re.sub(r"[^A-Za-z0-9._-]", "_", name)[:80].lstrip(".")
@@ -176,13 +162,14 @@ def _frames(
     work: Path, processes: int, failed: _Failed, say: Progress,
 ) -> list[Path]:  # fmt: skip
     placed = [sighting for sighting in sightings if sighting.name in baseline.transforms]
+    folder = work / "frames" / baseline.path.stem  # of another reference they would be others
     jobs = [
         FrameJob(
             sighting.path, sighting.name, sighting.measurement, baseline.transforms[sighting.name], baseline.path,
-            chosen, model, work / "frames" / _folder_name(sighting.name),
+            chosen, model, folder / _folder_name(sighting.name),
         )
         for sighting in placed
     ]  # fmt: skip
-    (work / "frames").mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     outcome = run_jobs(process_frame, jobs, processes=processes, progress=lambda done, of: say("frames", done, of))
     return _good([sighting.name for sighting in placed], outcome, failed)

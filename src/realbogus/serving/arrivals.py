@@ -211,5 +211,5 @@ class Arrivals:
     def _files(self) -> list[Path]:
         try:
             return find_frames(self.folder)
-        except InputError:
+        except (InputError, OSError):
             return []  # nothing there yet, or the drive is away for a moment

@@ -61,6 +61,10 @@ def dawid_skene(
     the stamps by their probabilities. So the votes of a vetter who calls everything bogus weigh nothing, and
     those of one who is always wrong are turned round.
 
+    A stamp with a single vote says nothing of who voted, nor of how many are real: a vetter who calls a tenth
+    real and one who errs in nine of ten look the same. So with a prior, vetters and prevalence are counted over
+    the stamps with several votes alone, and where there is none every vote is taken at its word.
+
     Parameters
     ----------
     stamp, vetter : ndarray of int, shape (M,)
@@ -70,8 +74,8 @@ def dawid_skene(
     stamps, vetters : int
         How many there are.
     prior : tuple of float
-        Right and wrong votes that every vetter is given in advance, on real and on bogus each. With (0, 0)
-        the result is the maximum of the likelihood.
+        Right and wrong votes that every vetter is given in advance, on real and on bogus each; then one real
+        and one bogus stamp, too. With (0, 0) the result is the maximum of the likelihood.
     rounds : int
         At most so many; it stops when no probability moves by 1e-7.
 
@@ -96,13 +100,15 @@ def dawid_skene(
     said = vetter * 2 + real
     probability = np.bincount(stamp, weights=real, minlength=stamps) / np.maximum(votes, 1)
     given = np.array([[prior[0], prior[1]], [prior[1], prior[0]]])
+    first = 1.0 if any(prior) else 0.0
+    telling = votes > 1 if first else votes > 0
     for _ in range(rounds):
-        share = np.stack([1.0 - probability, probability])[:, stamp]
+        share = np.stack([1.0 - probability, probability])[:, stamp] * telling[stamp]
         counts = np.stack([np.bincount(said, weights=row, minlength=2 * vetters) for row in share], axis=1)
         confusion = counts.reshape(vetters, 2, 2).transpose(0, 2, 1) + given
         confusion = np.maximum(confusion, _LEAST)
         confusion /= confusion.sum(axis=2, keepdims=True)
-        prevalence = float(probability[votes > 0].mean())
+        prevalence = float((probability[telling].sum() + first) / (telling.sum() + 2 * first))
         before, probability = probability, _expected(stamp, vetter, real, stamps, confusion, prevalence)
         if np.abs(probability - before).max() < 1e-7:
             break

@@ -19,7 +19,7 @@ from ...images.reference_io import read_reference
 from ...pipeline.chain import FrameResult
 from ...pipeline.prepare import prepare_reference
 from ...pipeline.settings import NightSettings, model_identity
-from ...pipeline.survey import Sighting, look
+from ...pipeline.survey import Sighting, look, of_one_filter
 from ...pipeline.work import carry_out, own
 from ...pipeline.workers import worker_pool
 from ...runtimes import default_model, load_classifier
@@ -134,9 +134,12 @@ class WatchSource:
         """Yield the candidates of each frame as it comes; a frame is done with its last batch."""
         self._identity = model_identity(self._model, load_classifier(self._model).card.to_json())
         self._check_reference()
-        last = time.monotonic()
+        last, before = time.monotonic(), set[Arrival]()
         while not self._stop.is_set():
             fresh = self._arrivals.look(skip=self._done)
+            if not before.issuperset(fresh):  # frames that wait for a reference have come all the same
+                last = time.monotonic()
+            before = set(fresh)
             reference = self._reference(fresh)
             if not fresh or reference is None:
                 if self._idle_s is not None and time.monotonic() - last > self._idle_s:
@@ -252,14 +255,13 @@ class WatchSource:
             return path
         need = max(self._first, self._tried + 1)
         sightings = self._usable(fresh, need)
-        if len(sightings) < need:
+        if len(sightings) < need:  # frames of another filter have their turn when there is a reference
             return None
         part = self.work / "making" / "reference.fits"
         shutil.rmtree(part.parent, ignore_errors=True)
         try:
             part.parent.mkdir()
-            prepare_reference(sightings, self._settings, part)
-            os.replace(part, path)
+            os.replace(prepare_reference(sightings, self._settings, part).path, path)
         except FrameError as error:
             self._tried = len(sightings)
             self._say(f"no reference can be made of {len(sightings)} frames ({error}): waiting for more, or give one")
@@ -272,20 +274,24 @@ class WatchSource:
         return path
 
     def _usable(self, fresh: Sequence[Arrival], need: int) -> list[Sighting]:
-        """Look at frames until so many can be used; each is looked at once."""
+        """Look at frames until so many of one filter can be used; each is looked at once."""
         found: list[Sighting] = []
+        of_one: list[Sighting] = []
         for file in fresh:
-            if len(found) == need or self._stop.is_set():
+            if len(of_one) == need or self._stop.is_set():
                 break
             if file not in self._sightings:
                 try:
                     self._sightings[file] = look((self.folder / file.name, self._settings.telescope))
                 except FrameError:  # its own turn comes, and with it the reason
                     self._sightings[file] = None
+                except OSError:  # the drive is away for a moment: it is looked at again
+                    continue
             sighting = self._sightings[file]
             if sighting is not None:
                 found.append(sighting)
-        return found
+                of_one, _ = of_one_filter(found)
+        return of_one
 
 
 def _search(path: Path, chosen: NightSettings, model: str, scratch: Path) -> _Outcome:
