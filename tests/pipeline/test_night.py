@@ -365,8 +365,16 @@ def test_frames_are_compared_with_the_filter_of_the_nights_own_reference(done, n
     with fits.open(one, mode="update") as hdus:
         hdus[0].header["FILTER"] = "Halpha"
     ours = done.folder / "reference.fits"
-    with pytest.raises(FrameError, match=r"its filter is Halpha, the reference's is i: give one of its own filter"):
+    with pytest.raises(FrameError, match=r"its filter is Halpha, the reference's is i: run each filter on its own"):
         night([one], tmp_path / "a", model=classifier, telescope="mini-sitian", reference=str(ours))
+    # the reference's filter is the night's, though most frames have another
+    mixed = [one, tmp_path / "two.fits", sorted(night_frames.iterdir())[1]]
+    shutil.copy(one, mixed[1])
+    result = night(mixed, tmp_path / "c", model=classifier, telescope="mini-sitian", reference=str(ours))
+    assert result.summary["frames"]["used"] == 1 and sorted(result.summary["frames"]["failed"]) == [
+        "one.fits",
+        "two.fits",
+    ]
     # in an image of somebody else the filter may only have another name
     deep = _of_somebody_else(ours, tmp_path / "deep.fits")
     result = night([one], tmp_path / "b", model=classifier, telescope="mini-sitian", reference=str(deep))
@@ -438,3 +446,22 @@ def _turn_axes(header, kind):
         header.update(fitted.to_header())
     elif kind == "unknown":
         header["RADESYS"] = "GAPPT"
+
+
+def test_two_frames_of_two_filters_are_told_apart(night_frames, classifier, tmp_path):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for path in sorted(night_frames.iterdir())[:2]:
+        shutil.copy(path, folder)
+    first, second = sorted(folder.iterdir())
+    with fits.open(second, mode="update") as hdus:
+        hdus[0].header["FILTER"] = "z"
+    with pytest.raises(FrameError, match="give more frames of the field"):
+        night(folder, tmp_path / "out", model=classifier, telescope="mini-sitian")
+    failed = json.loads((tmp_path / "out" / "summary.json").read_text())["frames"]["failed"]
+    assert "only this frame can be used" in failed[first.name] and "its filter is z" in failed[second.name]
+    (tmp_path / "bad.fits").write_bytes(b"no reference")
+    with pytest.raises(FrameError, match="none of the 2 frames"):
+        night(folder, tmp_path / "out", model=classifier, telescope="mini-sitian", reference=str(tmp_path / "bad.fits"))
+    failed = json.loads((tmp_path / "out" / "summary.json").read_text())["frames"]["failed"]
+    assert sorted(failed) == [first.name, second.name] and all("not a FITS file" in text for text in failed.values())

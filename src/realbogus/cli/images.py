@@ -32,7 +32,7 @@ def _reference(options: Any, console: Console, errors: Console) -> None:
     from ..images.read import find_frames
     from ..pipeline.prepare import prepare_reference
     from ..pipeline.settings import NightSettings, prepare_output
-    from ..pipeline.survey import look, of_one_filter
+    from ..pipeline.survey import look
     from ..pipeline.workers import run_jobs
 
     settings = NightSettings(telescope=options.telescope, members=options.members)
@@ -52,11 +52,10 @@ def _reference(options: Any, console: Console, errors: Console) -> None:
             raise FrameError(
                 f"none of the {len(paths)} frames in {options.frames} can be used: the reasons stand above"
             )
-        good, failed = of_one_filter(good)
         with TemporaryDirectory(dir=out.parent, prefix=".making-") as making:  # an older one stays until this is whole
             baseline = prepare_reference(good, settings, Path(making) / out.name)
             os.replace(baseline.path, out)
-    for name, reason in {**failed, **baseline.failed}.items():
+    for name, reason in baseline.failed.items():
         tell(errors, f"left out {name}: {reason}")
     reference = baseline.reference
     tell(

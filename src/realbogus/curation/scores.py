@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -109,12 +110,13 @@ def carried_on(train: Callable[..., Any], stamps: StampSet, config: Config, *, o
     ConfigError
         As of `train`.
     """
+    again = copy.deepcopy(options.get("rng"))  # a generator may have been drawn from before the error
     try:
         return train(stamps, config, out=out, **options)
     except ConfigError:
         if out is None or not (out / "checkpoint").exists():
             raise
-    return train(stamps, config, out=out, resume=False, **options)
+    return train(stamps, config, out=out, resume=False, **{**options, "rng": again})
 
 
 def out_of_fold(

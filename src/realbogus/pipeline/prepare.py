@@ -19,7 +19,7 @@ from ..images.read import read_frame
 from ..images.reference import Reference, build_reference
 from ..images.reference_io import read_reference, write_reference
 from .settings import NightSettings
-from .survey import Sighting, place, place_on_best
+from .survey import Sighting, of_one_filter, place, place_on_best
 
 __all__ = ["Baseline", "prepare_reference"]
 
@@ -59,14 +59,15 @@ def prepare_reference(sightings: Sequence[Sighting], settings: NightSettings, pa
     """
     if settings.reference is not None:
         given = read_reference(settings.reference, settings.telescope)
-        of_it, others = _of_its_filter(sightings, given)
-        transforms, failed = place(of_it, given.frame, given.measurement)
-        failed |= others
+        # in an image of somebody else, of one member, a filter may have another name
+        kept, others = of_one_filter(sightings, given.frame.band if len(given.members) > 1 else None)
+        transforms, failed = place(kept, given.frame, given.measurement)
         if not path.is_file():
             write_reference(given, path)
-        return Baseline(path, given, {name: inverse(t) for name, t in transforms.items()}, failed)
-    anchor, on_anchor, failed = place_on_best(sightings)
-    placed = [sighting for sighting in sightings if sighting.name in on_anchor]
+        return Baseline(path, given, {name: inverse(t) for name, t in transforms.items()}, others | failed)
+    kept, others = of_one_filter(sightings)
+    anchor, on_anchor, failed = place_on_best(kept)
+    placed = [sighting for sighting in kept if sighting.name in on_anchor]
     if len(placed) < 2:
         raise FrameError(
             "only this frame can be used, and there is nothing to subtract from it: "
@@ -75,26 +76,15 @@ def prepare_reference(sightings: Sequence[Sighting], settings: NightSettings, pa
     shape, origin = union_grid([on_anchor[s.name] for s in placed], [s.frame.shape for s in placed])
     on_grid = {s.name: shifted(on_anchor[s.name], *origin) for s in placed}
     # a run before may have lacked one of these frames, and with it had another grid
-    grid = repr(([s.name for s in placed], sightings[anchor].name, shape, origin))
+    grid = repr(([s.name for s in placed], kept[anchor].name, shape, origin))
     path = path.with_name(f"{hashlib.sha256(grid.encode(errors='surrogateescape')).hexdigest()[:12]}-{path.name}")
     if path.is_file():
         reference = read_reference(path)
     else:
         reference = _build(placed, on_grid, shape, settings, path.parent)
-        reference = replace(reference, frame=replace(reference.frame, wcs=_moved(sightings[anchor].frame, origin)))
+        reference = replace(reference, frame=replace(reference.frame, wcs=_moved(kept[anchor].frame, origin)))
         write_reference(reference, path)
-    return Baseline(path, reference, {name: inverse(t) for name, t in on_grid.items()}, failed)
-
-
-def _of_its_filter(sightings: Sequence[Sighting], given: Reference) -> tuple[list[Sighting], dict[str, str]]:
-    """Keep the frames of the reference's filter. In an image of somebody else a filter may have another name."""
-    band = given.frame.band if len(given.members) > 1 else None
-    failed = {
-        sighting.name: f"its filter is {sighting.frame.band}, the reference's is {band}: give one of its own filter"
-        for sighting in sightings
-        if band is not None and sighting.frame.band not in (None, band)
-    }
-    return [sighting for sighting in sightings if sighting.name not in failed], failed
+    return Baseline(path, reference, {name: inverse(t) for name, t in on_grid.items()}, others | failed)
 
 
 def _build(

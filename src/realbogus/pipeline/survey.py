@@ -75,26 +75,32 @@ def _without_pixels(frame: Frame, shape: tuple[int, int]) -> Frame:
     return replace(frame, pixels=np.broadcast_to(np.float32(0), shape), mask=np.broadcast_to(np.uint8(0), shape))
 
 
-def of_one_filter(sightings: Sequence[Sighting]) -> tuple[list[Sighting], dict[str, str]]:
-    """Keep the frames of the most common filter: a star's colour must not look like a change.
+def of_one_filter(sightings: Sequence[Sighting], band: str | None = None) -> tuple[list[Sighting], dict[str, str]]:
+    """Keep the frames of one filter: a star's colour must not look like a change.
+
+    Parameters
+    ----------
+    sightings : sequence of Sighting
+    band : str, optional
+        The reference's filter; the most common one of the frames by default.
 
     Returns
     -------
     kept : list of Sighting
-        Those, and frames of which no filter is known.
+        Those of the filter, and frames of which no filter is known.
     failed : dict
         Name of every other frame to the reason why it is not used.
     """
     bands = Counter(s.frame.band for s in sightings if s.frame.band is not None)
-    if len(bands) < 2:
-        return list(sightings), {}
-    most = max(sorted(bands), key=lambda band: bands[band])
+    whose, wanted = "the reference's is", band
+    if wanted is None:
+        whose, wanted = "most frames have", max(sorted(bands), key=lambda name: bands[name], default=None)
     failed = {
-        sighting.name: f"its filter is {sighting.frame.band}, most frames have {most}: run each filter on its own"
+        sighting.name: f"its filter is {sighting.frame.band}, {whose} {wanted}: run each filter on its own"
         for sighting in sightings
-        if sighting.frame.band not in (None, most)
+        if sighting.frame.band not in (None, wanted)
     }
-    return [sighting for sighting in sightings if sighting.frame.band in (None, most)], failed
+    return [sighting for sighting in sightings if sighting.name not in failed], failed
 
 
 def choose_anchor(sightings: Sequence[Sighting]) -> list[int]:

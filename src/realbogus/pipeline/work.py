@@ -84,8 +84,6 @@ def carry_out(
     clock = [perf_counter()]
     sightings = _survey(paths, chosen, processes, failed, say)
     clock.append(perf_counter())
-    sightings, others = of_one_filter(sightings)
-    failed |= others
     if not sightings:
         return Work(None, [], failed, {"survey": clock[1] - clock[0]}, frozenset(failed.passing))
     say("reference", 0, 1)
@@ -93,6 +91,8 @@ def carry_out(
         baseline = prepare_reference(sightings, chosen, scratch / "reference.fits")
     except FrameError as error:
         failed |= {sighting.name: str(error) for sighting in sightings}
+        if chosen.reference is None:  # those of another filter failed by that
+            failed |= of_one_filter(sightings)[1]
         failed.passing |= {sighting.name for sighting in sightings if passing(error)}
         return Work(None, [], failed, {"survey": clock[1] - clock[0]}, frozenset(failed.passing))
     failed |= baseline.failed
