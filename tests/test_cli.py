@@ -18,6 +18,7 @@ from astropy.table import Table
 
 import realbogus
 from realbogus.cli import VERBS, main
+from realbogus.errors import OutputError
 from realbogus.images.read import read_frame
 from realbogus.images.subtract.files import read_difference
 from realbogus.runtimes import load_classifier
@@ -649,3 +650,23 @@ def test_every_verb_has_help(verb, capsys):
 def test_wrong_usage_has_a_status_of_its_own(words, says, capsys):
     assert _leaves(*words) == 2
     assert says in capsys.readouterr().err
+
+
+def test_a_table_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    from realbogus.cli import images
+
+    rows = Table({"id": ["a"]})
+    for name in ("t.parquet", "t.csv", "t.ecsv", "t.vot"):
+        images.write_table(rows, tmp_path / name)
+        before = (tmp_path / name).read_bytes()
+
+        def half(*words, **_):
+            Path(words[-1]).write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(images, "write_parquet", half)
+            patch.setattr(Table, "write", half)
+            with pytest.raises(OutputError, match="No space left"):
+                images.write_table(rows, tmp_path / name)
+        assert (tmp_path / name).read_bytes() == before

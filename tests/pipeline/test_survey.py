@@ -4,6 +4,8 @@ import pickle
 
 import numpy as np
 
+from realbogus.pipeline.prepare import prepare_reference
+from realbogus.pipeline.settings import NightSettings
 from realbogus.pipeline.survey import choose_anchor, look, place
 
 
@@ -26,3 +28,15 @@ def test_a_frame_lies_on_itself(night_frames):
     assert failed == {} and set(transforms) == {s.name for s in sightings}
     x, y = transforms[anchor.name].to_source(np.array([10.0]), np.array([20.0]))
     assert abs(x[0] - 10) < 1e-6 and abs(y[0] - 20) < 1e-6
+
+
+def test_another_frame_is_another_reference_even_in_one_folder(night_frames, tmp_path):
+    """A run that lacked a frame, for want of memory say, had another grid: its reference is not taken."""
+    sightings = [look((path, "mini-sitian")) for path in sorted(night_frames.iterdir())]
+    settings = NightSettings(telescope="mini-sitian")
+    first, again, other = (
+        prepare_reference(seen, settings, tmp_path / "reference.fits")
+        for seen in (sightings, sightings, sightings[:-1])
+    )
+    assert first.path == again.path != other.path and other.path.parent == tmp_path
+    assert len(first.transforms) == 5 and len(other.transforms) == 4

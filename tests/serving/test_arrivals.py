@@ -136,3 +136,12 @@ def test_what_cannot_be_watched_is_refused(tmp_path: Path) -> None:
         Arrivals(tmp_path / "absent")
     with pytest.raises(InputError, match="settle 5 s"):
         Arrivals(tmp_path, settle_s=5.0, give_up_s=1.0)
+
+
+def test_a_drive_that_is_away_for_a_moment_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(folder: Path) -> list[Path]:
+        raise OSError(116, "Stale file handle")
+
+    arrivals = Arrivals(tmp_path, settle_s=0.0)
+    monkeypatch.setattr("realbogus.serving.arrivals.find_frames", away)
+    assert arrivals.look() == []
