@@ -18,9 +18,10 @@ from astropy.table import Column, MaskedColumn, Table
 
 from .errors import InputError
 
-__all__ = ["as_arrow", "as_table", "read_any", "read_parquet", "write_parquet"]
+__all__ = ["FORMATS", "as_arrow", "as_table", "read_any", "read_parquet", "write_parquet"]
 
-_FORMATS = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv", ".vot": "votable"}
+#: What astropy calls the formats of these suffixes; Parquet is our own.
+FORMATS = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv", ".vot": "votable"}
 
 
 def write_parquet(table: Table, path: Path | str) -> Path:
@@ -146,11 +147,11 @@ def read_any(path: Path | str, ids: str = "id") -> Table:
         return read_parquet(path)
     try:
         try:
-            table = Table.read(path, format=_FORMATS.get(path.suffix))
+            table = Table.read(path, format=FORMATS.get(path.suffix))
         except IORegistryError:  # a suffix that says nothing, as of Source Extractor's .cat
             table = Table.read(path, format="ascii")
         if ids in table.colnames and table[ids].dtype.kind in "iuf" and path.suffix not in (".ecsv", ".vot", ".fits"):
-            kind = _FORMATS.get(path.suffix, "ascii")
+            kind = FORMATS.get(path.suffix, "ascii")
             table = Table.read(path, format=kind, converters={ids: [ascii.convert_numpy(str)]})
         return table
     except Exception as error:  # astropy's readers raise what they stumble over

@@ -15,7 +15,7 @@ from rich.console import Console
 from ..errors import FrameError, InputError
 from ..files import write_whole
 from ..pipeline.products import for_votable
-from ..tables import read_any, write_parquet
+from ..tables import FORMATS, read_any, write_parquet
 from .verb import Verb, bars, refuse_inputs, telescope_option, tell
 
 __all__ = ["VERBS"]
@@ -184,8 +184,8 @@ def _inject(options: Any, console: Console, errors: Console) -> None:
 def check_table_path(name: str) -> Path:
     """Refuse a suffix that `write_table` does not know, before any work is done."""
     path = Path(name)
-    if path.suffix != ".parquet" and path.suffix not in _FORMATS:
-        raise InputError(f"{path.name}: write a table as .parquet, {', '.join(_FORMATS)}")
+    if path.suffix != ".parquet" and path.suffix not in FORMATS:
+        raise InputError(f"{path.name}: write a table as .parquet, {', '.join(FORMATS)}")
     return path
 
 
@@ -195,10 +195,8 @@ def write_table(table: Table, path: Path) -> None:
         write_whole(path, lambda part: write_parquet(table, part))
         return
     plain = for_votable(table) if path.suffix == ".vot" else table
-    write_whole(path, lambda part: plain.write(part, format=_FORMATS[path.suffix], overwrite=True))
+    write_whole(path, lambda part: plain.write(part, format=FORMATS[path.suffix], overwrite=True))
 
-
-_FORMATS = {".csv": "ascii.csv", ".ecsv": "ascii.ecsv", ".vot": "votable"}
 
 VERBS = (
     Verb("reference", "make a reference image of a folder of frames", _reference_arguments, _reference),

@@ -18,8 +18,8 @@ class AdamW(torch.optim.AdamW):
     """torch's fused AdamW; on a CPU it sees weights of a convolution in the order in which they lie in memory.
 
     torch's fused step on a CPU copies every tensor that does not lie plane by plane before it looks
-    at it: two thirds of the time of a step of a ResNet-18. A value, its gradient and its moments are turned
-    alike, so that nothing is copied and the result is the same to the last bit.
+    at it, there and back. A value, its gradient and its moments are turned alike, so that nothing is
+    copied and the result is the same to the last bit.
 
     Parameters
     ----------

@@ -276,9 +276,8 @@ class WatchSource:
     def _usable(self, fresh: Sequence[Arrival], need: int) -> list[Sighting]:
         """Look at frames until so many of one filter can be used; each is looked at once."""
         found: list[Sighting] = []
-        of_one: list[Sighting] = []
         for file in fresh:
-            if len(of_one) == need or self._stop.is_set():
+            if len(of_one_filter(found)[0]) == need or self._stop.is_set():
                 break
             if file not in self._sightings:
                 try:
@@ -290,8 +289,7 @@ class WatchSource:
             sighting = self._sightings[file]
             if sighting is not None:
                 found.append(sighting)
-                of_one, _ = of_one_filter(found)
-        return of_one
+        return of_one_filter(found)[0]
 
 
 def _search(path: Path, chosen: NightSettings, model: str, scratch: Path) -> _Outcome:
