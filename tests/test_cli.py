@@ -147,7 +147,7 @@ def test_reference_of_no_good_frame_is_an_error(tmp_path, fails):
 
 def test_reference_never_overwrites_a_frame(frame, fails):
     before = frame.read_bytes()
-    assert "is one of the frames" in fails("reference", frame.parent, "-o", frame, *TELESCOPE)
+    assert "is what is read" in fails("reference", frame.parent, "-o", frame, *TELESCOPE)
     assert frame.read_bytes() == before
 
 

@@ -93,6 +93,11 @@ def test_a_header_has_the_source_where_astropy_has_it() -> None:
     assert centre_by_header(header, (64, 17), ra, dec) is None  # beyond its edge
     assert centre_by_header(header, (64, 64), float("nan"), dec) is None
     assert centre_by_header({}, (64, 64), ra, dec) is None
+    first = wcs.sub([2, 1]).to_header()  # the same sky with declination as the first axis, x and y exchanged
+    assert str(first["CTYPE1"]).startswith("DEC")
+    assert centre_by_header(first, (64, 64), ra, dec) == pytest.approx((40.2, 17.3), abs=1e-3)
+    at = {"CTYPE1": "DEC--TAN", "CRPIX1": 12.0, "CRPIX2": 16.0, "CRVAL1": 2.0, "CRVAL2": 150.0}
+    assert centre_by_header(at, (30, 30), 150.0, 2.0) == (11.0, 15.0)
     assert centre_by_header({"CRPIX1": 1.0, "CRPIX2": 1.0, "CRVAL1": 1.0, "CRVAL2": 1.0}, (64, 64), ra, dec) is None
 
 

@@ -228,6 +228,20 @@ def test_a_name_that_is_no_utf8_says_so(tmp_path: Path) -> None:
         read_frame(tmp_path / os.fsdecode(b"n\xe9.fits"))
 
 
+def test_a_file_that_may_not_be_read_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a stand-in: root, which tests may run as, may read everything."""
+    path = tmp_path / "frame.fits"
+    fits.writeto(path, np.zeros((64, 64), np.float32))
+
+    def refused(*args: object, **options: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("astropy.io.fits.open", refused)
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(FrameError, match=r"frame.fits cannot be read \(Permission denied\): look at its permissions"):
+        read_frame(path)
+
+
 def test_find_frames(tmp_path: Path) -> None:
     for name in ("b.FITS.gz", "a.fits", "c.fit", "d.fits.fz", "notes.txt", ".hidden.fits"):
         (tmp_path / name).write_bytes(b"x")

@@ -25,7 +25,9 @@ from realbogus.pipeline.settings import NightSettings
 from realbogus.pipeline.workers import worker_pool
 from realbogus.serving.loop import score
 from realbogus.serving.scorer import Scorer
+from realbogus.serving.sources import folder_reference as reference_room
 from realbogus.serving.sources import watch as watch_room
+from realbogus.serving.sources.folder_reference import FolderReference
 from realbogus.serving.sources.watch import WatchSource, _Outcome
 
 pytest.importorskip("sqlalchemy", reason='a database is written: pip install "realbogus[database]"')
@@ -122,14 +124,14 @@ def test_where_no_reference_can_be_made_more_frames_are_waited_for(
         return SimpleNamespace(path=path)
 
     plain = SimpleNamespace(band=None)
-    monkeypatch.setattr(watch_room, "prepare_reference", prepare)
-    monkeypatch.setattr(watch_room, "look", lambda job: SimpleNamespace(name=job[0].name, frame=plain))
+    monkeypatch.setattr(reference_room, "prepare_reference", prepare)
+    monkeypatch.setattr(reference_room, "look", lambda job: SimpleNamespace(name=job[0].name, frame=plain))
     said: list[str] = []
     source = WatchSource(camera, tmp_path / "work", first=2, settle_s=0.0, say=said.append)
     fresh = source._arrivals.look()
-    assert [source._reference(fresh[:2]) for _ in range(3)] == [None] * 3 and tried == [2]
+    assert [source._reference.find(fresh[:2]) for _ in range(3)] == [None] * 3 and tried == [2]
     assert "they do not overlap" in said[0] and len(said) == 1
-    assert source._reference(fresh) == tmp_path / "work" / "reference.fits" and tried == [2, 3]
+    assert source._reference.find(fresh) == tmp_path / "work" / "reference.fits" and tried == [2, 3]
 
 
 def test_a_reference_is_of_one_filter(camera: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,13 +151,13 @@ def test_a_reference_is_of_one_filter(camera: Path, tmp_path: Path, monkeypatch:
         path.write_bytes(b"made")
         return SimpleNamespace(path=path)
 
-    monkeypatch.setattr(watch_room, "prepare_reference", prepare)
-    monkeypatch.setattr(watch_room, "look", look)
+    monkeypatch.setattr(reference_room, "prepare_reference", prepare)
+    monkeypatch.setattr(reference_room, "look", look)
     source = WatchSource(camera, tmp_path / "work", first=2, settle_s=0.0)
     fresh = sorted(source._arrivals.look(), key=lambda file: file.name)
-    assert source._reference(fresh[:2]) is None and not made
-    assert source._reference(fresh[:2]) is None and not made
-    assert source._reference(fresh[:3]) is not None and made == [["L", "L"]]
+    assert source._reference.find(fresh[:2]) is None and not made
+    assert source._reference.find(fresh[:2]) is None and not made
+    assert source._reference.find(fresh[:3]) is not None and made == [["L", "L"]]
 
 
 def test_frames_that_come_while_there_is_no_reference_are_no_idleness(
@@ -166,7 +168,7 @@ def test_frames_that_come_while_there_is_no_reference_are_no_idleness(
     clock = [0.0]
     waiting = sorted(camera.iterdir())
     monkeypatch.setattr(watch_room.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(WatchSource, "_reference", lambda self, fresh: None)
+    monkeypatch.setattr(FolderReference, "find", lambda self, fresh: None)
     source = WatchSource(folder, tmp_path / "work", first=9, settle_s=0.0, idle_s=5.0)
 
     def wait(seconds: float) -> bool:
@@ -223,7 +225,7 @@ def test_what_is_not_the_frames_fault_is_not_noted(
     (folder / "a.fits").write_bytes(b"no frame at all")
     monkeypatch.setattr(watch_room, "worker_pool", lambda count, deaf: Pool(outcomes))
     (tmp_path / "reference.fits").touch()
-    monkeypatch.setattr(watch_room, "read_reference", lambda *_: None)
+    monkeypatch.setattr(reference_room, "read_reference", lambda *_: None)
     settings = NightSettings(reference=str(tmp_path / "reference.fits"))
     source = WatchSource(folder, tmp_path / "work", settings=settings, settle_s=0.0, idle_s=0.1)
     found = []
@@ -241,7 +243,7 @@ def test_a_process_that_dies_while_it_ends_costs_no_frame(tmp_path: Path, monkey
     folder.mkdir()
     (folder / "a.fits").write_bytes(b"no frame at all")
     (tmp_path / "reference.fits").touch()
-    monkeypatch.setattr(watch_room, "read_reference", lambda *_: None)
+    monkeypatch.setattr(reference_room, "read_reference", lambda *_: None)
     settings = NightSettings(reference=str(tmp_path / "reference.fits"))
     source = WatchSource(folder, tmp_path / "work", settings=settings, settle_s=0.0)
 

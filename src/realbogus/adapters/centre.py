@@ -182,6 +182,8 @@ def centre_by_header(
     x, y, ra0, dec0 = (number(header.get(name)) for name in ("CRPIX1", "CRPIX2", "CRVAL1", "CRVAL2"))
     if not np.isfinite([x, y, ra0, dec0, ra, dec]).all():
         return None
+    if str(header.get("CTYPE1", "")).upper().startswith("DEC"):
+        ra0, dec0 = dec0, ra0
     away = (abs((ra - ra0 + 180) % 360 - 180) * np.cos(np.radians(dec)), abs(dec - dec0))
     if max(away) < 1e-6:  # degrees: a hundredth of a pixel
         found: tuple[float, float] | None = (x - 1, y - 1)
@@ -205,7 +207,8 @@ def _by_wcs(header: Mapping[str, Any], ra: float, dec: float) -> tuple[float, fl
             wcs = WCS(Header(dict(header)), naxis=2)
             if not wcs.has_celestial:
                 return None
-            x, y = wcs.all_world2pix([[ra, dec]], 0)[0]
+            world = [dec, ra] if wcs.wcs.lng == 1 else [ra, dec]
+            x, y = wcs.all_world2pix([world], 0)[0]
         except Exception:  # wcslib has a class for every way in which a header can be wrong
             return None
     return (float(x), float(y)) if np.isfinite([x, y]).all() else None

@@ -38,8 +38,7 @@ def _reference(options: Any, console: Console, errors: Console) -> None:
     settings = NightSettings(telescope=options.telescope, members=options.members)
     paths = find_frames(options.frames)
     out = Path(options.out)
-    if out.resolve() in {path.resolve() for path in paths}:
-        raise InputError(f"{out} is one of the frames: choose another place for the reference with -o")
+    refuse_inputs(out, paths)
     prepare_output(out.parent)
     with bars(errors) as progress:
         jobs = [(path, options.telescope) for path in paths]

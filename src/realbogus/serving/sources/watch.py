@@ -14,17 +14,15 @@ from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
-from ...errors import FrameError, InputError, OutputError
-from ...images.reference_io import read_reference
+from ...errors import InputError, OutputError
 from ...pipeline.chain import FrameResult
-from ...pipeline.prepare import prepare_reference
 from ...pipeline.settings import NightSettings, model_identity
-from ...pipeline.survey import Sighting, look, of_one_filter
 from ...pipeline.work import carry_out, own
 from ...pipeline.workers import worker_pool
 from ...runtimes import default_model, load_classifier
 from ..arrivals import Arrival, Arrivals
 from ..batch import Batch, Failed
+from .folder_reference import FolderReference
 from .searched import Searched
 from .stamps import StampSource
 
@@ -104,25 +102,22 @@ class WatchSource:
         idle_s: float | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
-        if first < 2:
-            raise InputError(f"first {first}: a reference is made of 2 frames at least")
         if idle_s is not None and not idle_s > 0:
             raise InputError(f"idle {idle_s:g} s: give the seconds after which a silent folder has ended, above 0")
         self.folder, self.work, self.prefix = Path(folder), Path(work), prefix
         self._arrivals = Arrivals(folder, settle_s=settle_s)
-        self.channels, self._first, self._idle_s = channels, first, idle_s
+        self.channels, self._idle_s = channels, idle_s
         self._model = str(default_model() if classifier is None else classifier)
         self._identity = ""
         self._settings = (settings or NightSettings()).for_channels(channels)
         self._say = say or (lambda text: None)
         self._stop = threading.Event()
+        self._reference = FolderReference(self.folder, self.work, self._settings, first, self._stop, self._say)
         try:
             (self.work / "frames").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot write to {self.work}: {error}; choose a folder you may write") from error
         self._done = Searched(self.work / "done.jsonl", prefix)
-        self._sightings: dict[Arrival, Sighting | None] = {}
-        self._tried = 0  # usable frames of which no reference could be made
         self._pool: ProcessPoolExecutor | None = None
         self._child: int | None = None
 
@@ -133,14 +128,14 @@ class WatchSource:
     def batches(self, size: int, wait_s: float) -> Iterator[Batch]:
         """Yield the candidates of each frame as it comes; a frame is done with its last batch."""
         self._identity = model_identity(self._model, load_classifier(self._model).card.to_json())
-        self._check_reference()
+        self._reference.check()
         last, before = time.monotonic(), set[Arrival]()
         while not self._stop.is_set():
             fresh = self._arrivals.look(skip=self._done)
             if not before.issuperset(fresh):  # frames that wait for a reference have come all the same
                 last = time.monotonic()
             before = set(fresh)
-            reference = self._reference(fresh)
+            reference = self._reference.find(fresh)
             if not fresh or reference is None:
                 if self._idle_s is not None and time.monotonic() - last > self._idle_s:
                     self._leave(fresh)
@@ -176,7 +171,8 @@ class WatchSource:
 
     def _leave(self, fresh: Sequence[Arrival]) -> None:
         if fresh:
-            self._say(f"{len(fresh)} frames wait for a reference: {self._first} usable ones are needed, or give one")
+            need = self._reference.first
+            self._say(f"{len(fresh)} frames wait for a reference: {need} usable ones are needed, or give one")
         waiting = self._arrivals.waiting(skip=self._done)
         if waiting:
             self._say(f"{len(waiting)} files are not whole yet and were left: {waiting[0]} ...")
@@ -233,63 +229,6 @@ class WatchSource:
             if self._stop.wait(0.5):  # the signal that ended the process may be on its way to this one
                 return None
         return _Outcome(_DIED, passing=True)
-
-    def _check_reference(self) -> None:
-        """Refuse a given reference that is none: every frame would fail by it, and be noted as done."""
-        if self._settings.reference is None:
-            return
-        try:
-            read_reference(self._settings.reference, self._settings.telescope)
-        except FrameError as error:
-            raise InputError(
-                f"the reference {self._settings.reference} cannot be used: {error}; give another, or none, and one is "
-                "made of the first frames"
-            ) from error
-
-    def _reference(self, fresh: Sequence[Arrival]) -> Path | None:
-        """Return the reference: the given one, the one made before, or one made of the first usable frames."""
-        if self._settings.reference is not None:
-            return Path(self._settings.reference)
-        path = self.work / "reference.fits"
-        if path.is_file():
-            return path
-        need = max(self._first, self._tried + 1)
-        sightings = self._usable(fresh, need)
-        if len(sightings) < need:  # frames of another filter have their turn when there is a reference
-            return None
-        part = self.work / "making" / "reference.fits"
-        shutil.rmtree(part.parent, ignore_errors=True)
-        try:
-            part.parent.mkdir()
-            os.replace(prepare_reference(sightings, self._settings, part).path, path)
-        except FrameError as error:
-            self._tried = len(sightings)
-            self._say(f"no reference can be made of {len(sightings)} frames ({error}): waiting for more, or give one")
-            return None
-        except OSError as error:
-            raise OutputError(f"cannot write to {self.work}: {error}; make room, it goes on where it was") from error
-        shutil.rmtree(part.parent, ignore_errors=True)
-        self._sightings.clear()
-        self._say(f"reference made of the first {len(sightings)} frames: {path}")
-        return path
-
-    def _usable(self, fresh: Sequence[Arrival], need: int) -> list[Sighting]:
-        """Look at frames until so many of one filter can be used; each is looked at once."""
-        found: list[Sighting] = []
-        for file in fresh:
-            if len(of_one_filter(found)[0]) == need or self._stop.is_set():
-                break
-            if file not in self._sightings:
-                try:
-                    self._sightings[file] = look((self.folder / file.name, self._settings.telescope))
-                except FrameError:  # its own turn comes, and with it the reason
-                    self._sightings[file] = None
-                except OSError:  # the drive is away for a moment: it is looked at again
-                    continue
-            sighting = self._sightings[file]
-            if sighting is not None:
-                found.append(sighting)
-        return of_one_filter(found)[0]
 
 
 def _search(path: Path, chosen: NightSettings, model: str, scratch: Path) -> _Outcome:
