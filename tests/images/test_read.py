@@ -12,6 +12,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from realbogus.errors import FrameError, InputError, OutputError
+from realbogus.images.fits_file import load_fits
 from realbogus.images.frame import BAD, NODATA, SATURATED
 from realbogus.images.read import find_frames, read_frame, write_frame
 
@@ -239,7 +240,7 @@ def test_a_file_that_may_not_be_read_says_so(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("astropy.io.fits.open", refused)
     monkeypatch.setattr(Path, "open", refused)
     with pytest.raises(FrameError, match=r"frame.fits cannot be read \(Permission denied\): look at its permissions"):
-        read_frame(path)
+        load_fits(path)
 
 
 def test_find_frames(tmp_path: Path) -> None:
