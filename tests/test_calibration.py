@@ -30,8 +30,9 @@ def bent(count: int, seed: int = 0, share: float = 0.15) -> tuple[np.ndarray, np
 def soft_logistic(features: np.ndarray, labels: np.ndarray, weights: np.ndarray | None = None) -> LogisticRegression:
     """Scikit-learn's regression on Platt's targets: every row once as real and once as bogus, by its target."""
     real = labels.sum()
-    target = np.where(labels, (real + 1) / (real + 2), 1 / ((~labels).sum() + 2))
     weights = np.ones(len(labels)) if weights is None else weights
+    rarer = weights[~labels].mean() / weights[labels].mean()  # how much rarer real are than among the labels
+    target = np.where(labels, (real + 1) / (real + 2), 1 / (rarer * ((~labels).sum() + 1) + 1))
     double = LogisticRegression(C=1e12, tol=1e-10, max_iter=5000)
     return double.fit(
         np.concatenate([features, features]),
@@ -87,6 +88,16 @@ def test_with_a_prevalence_it_speaks_of_the_survey(method):
     assert metrics.expected_calibration_error(calibration(scores), labels, prevalence=0.01) < 0.005
     assert np.mean(calibration(scores)) < 0.6 * labels.mean()
     assert calibration.prevalence == 0.01
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("prevalence", [0.01, 1e-4])
+def test_a_prevalence_far_below_one_in_the_labels_is_kept(method, prevalence):
+    """Of 300 bogus: with targets softened by their number alone 1e-4 became 3.4e-3."""
+    scores, labels = bent(600, seed=1)
+    calibration = fit_calibration(scores, labels, method=method, prevalence=prevalence)
+    said = np.average(calibration(scores), weights=metrics.class_weights(labels, prevalence))
+    assert said == pytest.approx(prevalence, rel=0.02)
 
 
 @pytest.mark.parametrize("method", list(METHODS))

@@ -145,6 +145,13 @@ def test_reference_of_no_good_frame_is_an_error(tmp_path, fails):
     assert "none of the 1 frames" in fails("reference", tmp_path, "-o", tmp_path / "out" / "r.fits")
 
 
+def test_stamps_never_replace_the_card_of_a_model(difference, detections, tmp_path, fails):
+    (tmp_path / "card.json").write_text("{}")
+    assert "holds a model" in fails("cut", difference, detections, "-o", tmp_path)
+    assert "holds a model" in fails("simulate", "--preset", "varied", "--stamps", 2, "-o", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["card.json"]
+
+
 def test_reference_never_overwrites_a_frame(frame, fails):
     before = frame.read_bytes()
     assert "is what is read" in fails("reference", frame.parent, "-o", frame, *TELESCOPE)

@@ -111,3 +111,52 @@ def test_what_has_no_label_is_not_bogus() -> None:
         rows["label"] = label
         with pytest.raises(InputError, match=f"the column label holds {said}, expected 1, 0"):
             _ = StampSet(pixels, rows, ("difference",)).labels
+
+
+def test_a_loaded_set_may_be_saved_over_itself(tmp_path):
+    stamps = make()
+    before = np.array(stamps.pixels)
+    loaded = StampSet.load(stamps.save(tmp_path / "set"))
+    loaded.catalogue["noise"][:] = 7.0
+    again = StampSet.load(loaded.save(tmp_path / "set"))
+    np.testing.assert_array_equal(again.pixels, before)
+    assert again.noise.tolist() == [7.0] * 5
+    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == [
+        "card.json",
+        "catalogue.parquet",
+        "pixels.npy",
+    ]
+
+
+def test_a_save_that_fails_leaves_the_earlier_set(tmp_path, monkeypatch):
+    kept = make()
+    kept.save(tmp_path / "set")
+
+    def full(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("realbogus.stamps.write_parquet", full)
+    with pytest.raises(OutputError, match="No space left"):
+        make(count=3).save(tmp_path / "set")
+    np.testing.assert_array_equal(StampSet.load(tmp_path / "set").pixels, kept.pixels)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "bundle.json", "card.json"])
+def test_stamps_are_not_written_over_a_model(tmp_path, name):
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(OutputError, match=f"holds a model .*{name}"):
+        make().save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_masked_noise_is_no_number():
+    stamps = make(count=3)
+    stamps.catalogue["noise"] = MaskedColumn([2.0, 1e20, 2.0], mask=[False, True, False])
+    np.testing.assert_array_equal(stamps.noise, np.float32([2.0, np.nan, 2.0]))
+
+
+def test_ids_of_two_kinds_are_not_joined():
+    other = make()
+    other.catalogue["id"] = np.arange(5)
+    with pytest.raises(InputError, match="kind of a column"):
+        StampSet.concatenate([make(), other])

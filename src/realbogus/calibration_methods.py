@@ -81,9 +81,12 @@ def _logistic_method(features: Callable[[_Array], _Array], slopes: int) -> Metho
     """Return the method p = sigmoid(slopes . features(score) + offset); rising features, no negative slope."""
 
     def fit(scores: _Array, labels: _Array, weights: _Array) -> dict[str, _Array]:
-        # Platt's targets: without them scores that part the classes cleanly have no finite fit
+        # Platt's targets: without them scores that part the classes cleanly have no finite fit. The few bogus that
+        # may have been real are as rare as the weights make real: unweighted, odds are 1.
         real = labels.sum()
-        soft = np.where(labels == 1.0, (real + 1) / (real + 2), 1 / (len(labels) - real + 2))
+        bogus = len(labels) - real
+        odds = float(weights[labels == 1.0].mean() / weights[labels == 0.0].mean())
+        soft = np.where(labels == 1.0, (real + 1) / (real + 2), odds / (odds + bogus + 1))
         found = _logistic(features(scores), soft, weights)
         return {"slope": found[:-1], "offset": found[-1:]}
 

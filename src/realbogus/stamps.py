@@ -7,6 +7,7 @@ and `card.json`.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +15,14 @@ from typing import Any
 
 import numpy as np
 from astropy.table import Table, vstack
+from astropy.table.operations import TableMergeError
 from numpy.typing import ArrayLike, NDArray
 
 from .columns import numbers, texts
 from .errors import InputError, OutputError
 from .tables import read_parquet, write_parquet
 
-__all__ = ["IGNORE", "STAMP_SIZE", "UNLABELLED", "StampSet", "labels_of", "refuse_stamps"]
+__all__ = ["IGNORE", "STAMP_SIZE", "UNLABELLED", "StampSet", "labels_of", "refuse_model", "refuse_stamps"]
 
 #: Side of a stamp in pixels (paper, section 2.2.1).
 STAMP_SIZE = 64
@@ -115,13 +117,13 @@ class StampSet:
 
     @property
     def noise(self) -> NDArray[np.float32]:
-        """Robust sigma of each stamp's frame, ADU, shape (N,)."""
-        return np.asarray(self.catalogue["noise"], dtype=np.float32)
+        """Robust sigma of each stamp's frame, ADU, shape (N,); NaN where it is masked."""
+        return np.ma.filled(np.ma.asarray(self.catalogue["noise"], dtype=np.float32), np.float32(np.nan))
 
     @property
     def fwhm(self) -> NDArray[np.float32]:
-        """PSF size of each stamp's difference frame, pixels, shape (N,)."""
-        return np.asarray(self.catalogue["fwhm"], dtype=np.float32)
+        """PSF size of each stamp's difference frame, pixels, shape (N,); NaN where it is masked."""
+        return np.ma.filled(np.ma.asarray(self.catalogue["fwhm"], dtype=np.float32), np.float32(np.nan))
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -154,19 +156,25 @@ class StampSet:
         )
 
     def save(self, folder: Path | str) -> Path:
-        """Write the set as a folder and return it.
+        """Write the set as a folder and return it; an earlier set there is replaced once this one is on disk.
 
         Raises
         ------
         OutputError
-            The folder cannot be written.
+            The folder cannot be written, or holds a model.
         """
         folder = Path(folder)
+        refuse_model(folder)
+        draft = folder / ".saving"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            np.save(folder / "pixels.npy", np.ascontiguousarray(self.pixels, dtype=np.float32), allow_pickle=False)
-            write_parquet(self.catalogue, folder / "catalogue.parquet")
-            self.write_card(folder, self.channels, self.pixels.shape, self.provenance)
+            draft.mkdir(parents=True, exist_ok=True)
+            np.save(draft / "pixels.npy", np.ascontiguousarray(self.pixels, dtype=np.float32), allow_pickle=False)
+            write_parquet(self.catalogue, draft / "catalogue.parquet")
+            self.write_card(draft, self.channels, self.pixels.shape, self.provenance)
+            (folder / "card.json").unlink(missing_ok=True)
+            for name in ("pixels.npy", "catalogue.parquet", "card.json"):  # where the card is, all is
+                os.replace(draft / name, folder / name)
+            draft.rmdir()
         except OSError as error:
             raise OutputError(f"cannot write stamps to {folder}: {error}; choose a folder you may write") from error
         return folder
@@ -210,7 +218,7 @@ class StampSet:
         Raises
         ------
         InputError
-            Nothing to join, or the sets differ in channels or size.
+            Nothing to join, or the sets differ in channels, size or the kind of a column.
         """
         if not sets:
             raise InputError("no stamp sets to join")
@@ -221,9 +229,28 @@ class StampSet:
                     f"stamp sets differ: {first.channels} {first.pixels.shape[1:]} and "
                     f"{other.channels} {other.pixels.shape[1:]}"
                 )
+        try:
+            catalogue = vstack([part.catalogue for part in sets], metadata_conflicts="silent")
+        except TableMergeError as error:  # ids that are numbers here and text there
+            raise InputError(f"stamp sets differ in the kind of a column ({error}): make them one kind") from error
         pixels = np.concatenate([part.pixels for part in sets])
-        catalogue = vstack([part.catalogue for part in sets], metadata_conflicts="silent")
         return cls(pixels, catalogue, first.channels, first.provenance)
+
+
+def refuse_model(folder: Path | str) -> None:
+    """Refuse the folder of a model, an ensemble or a bundle as the place of stamps, whose card would replace its own.
+
+    Raises
+    ------
+    OutputError
+        It holds one.
+    """
+    here = Path(folder)
+    there = [name for name in ("weights.safetensors", "members", "bundle.json") if (here / name).exists()]
+    if (here / "card.json").exists() and not (here / "pixels.npy").exists():
+        there.append("card.json")
+    if there:
+        raise OutputError(f"{folder} holds a model ({', '.join(there)}): choose another folder for the stamps")
 
 
 def refuse_stamps(folder: Path | str) -> None:

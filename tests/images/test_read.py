@@ -305,6 +305,29 @@ def test_a_camera_setting_is_no_gain(tmp_path):
     assert frame.gain == pytest.approx(0.9, rel=0.2) and "setting" in frame.notes["gain_ignored"]
 
 
+def test_the_gain_of_a_dark_exposure_is_believed(tmp_path):
+    """Where the read noise is nearly all there is, sky and noise say little of the gain."""
+    gain, read_noise, sky_e = 2.0, 20.0, 80.0
+    noise = np.sqrt(sky_e + read_noise**2) / gain
+    pixels = _sky_and_stars(sky=sky_e / gain, noise=noise).astype(np.float32)
+    for name, more in (("said", {"RDNOISE": read_noise}), ("silent", {})):
+        fits.writeto(tmp_path / f"{name}.fits", pixels, fits.Header({"GAIN": gain, **more}))
+        frame = read_frame(tmp_path / f"{name}.fits")
+        assert frame.gain == gain and "gain_ignored" not in frame.notes
+
+
+@pytest.mark.parametrize("blank", [-32768, -1, 32767])
+def test_blank_of_unsigned_integers_is_no_data(tmp_path, blank):
+    pixels = np.clip(_sky_and_stars(), 0, 60000).astype(np.uint16)
+    pixels[:, 50:80] = blank + 32768
+    hdu = fits.PrimaryHDU(pixels)
+    hdu.header["BLANK"] = blank
+    hdu.writeto(tmp_path / "a.fits")
+    frame = read_frame(tmp_path / "a.fits")
+    assert ((frame.mask[:, 50:80] & NODATA) != 0).all() and not (frame.mask & NODATA)[:, :50].any()
+    assert not (frame.mask & SATURATED).any() or frame.saturation > 10000
+
+
 def test_a_negative_pedestal_and_a_subtracted_sky_do_not_spoil_the_gain(tmp_path):
     pixels = _sky_and_stars(sky=1800.0, noise=np.sqrt(800 / 0.9)).astype(np.float32)
     fits.writeto(tmp_path / "maxim.fits", pixels, fits.Header({"PEDESTAL": -1000}))

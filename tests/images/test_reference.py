@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,8 @@ from realbogus.images.align import Transform, identity, shifted
 from realbogus.images.combine import Layer, combine_rows
 from realbogus.images.frame import BAD, NODATA, SATURATED, Frame
 from realbogus.images.maps import Affine
-from realbogus.images.measure import Measurement
-from realbogus.images.members import choose_members, flux_ratio
+from realbogus.images.measure import Measurement, measure
+from realbogus.images.members import _cost, choose_members, flux_ratio
 from realbogus.images.read import read_frame, write_frame
 from realbogus.images.reference import Reference, build_reference, warp_reference
 from realbogus.images.reference_io import read_reference, write_reference
@@ -266,6 +267,20 @@ def test_warped_reference_lies_on_the_science_grid(eight: tuple[Night, Reference
     assert count > 15 and ratio == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.mark.parametrize("pixels", [0.5, 2.0])
+def test_a_reference_of_another_pixel_scale_has_its_fwhm_in_the_new_pixels(
+    eight: tuple[Night, Reference], pixels: float
+) -> None:
+    """`pixels`: the side of a science pixel in reference pixels."""
+    ref = eight[1]
+    move = Affine((pixels, 0.0, 0.0, 0.0, pixels, 0.0))
+    shape = (int(SHAPE[0] / pixels), int(SHAPE[1] / pixels))
+    warped = warp_reference(ref, Transform(move, move.inverse(), 0.05, 50, "stars"), shape)
+    assert warped.measurement.fwhm == pytest.approx(ref.measurement.fwhm / pixels)
+    if pixels < 1:  # and so it is measured
+        assert measure(warped.frame).fwhm == pytest.approx(warped.measurement.fwhm, rel=0.05)
+
+
 def test_a_reference_survives_the_disk(eight: tuple[Night, Reference], tmp_path: Path) -> None:
     _, ref = eight
     again = read_reference(write_reference(ref, tmp_path / "deep.fits"))
@@ -387,6 +402,18 @@ def test_any_number_of_frames_gives_members(n: int) -> None:
     rng = np.random.default_rng(n)
     chosen = choose_members([quality(float(f)) for f in rng.uniform(2, 3, n)], rng.uniform(-30, 30, (n, 2)))
     assert len(set(chosen)) == len(chosen) and min(n, 5) <= len(chosen) <= 12
+
+
+def test_binned_frames_are_no_sharper() -> None:
+    """Equal exposures, every other one binned 2 x 2: half the FWHM and twice the noise in its own pixels."""
+    given = night(4, spread=0.0)
+    half = Affine((0.5, 0.0, -0.25, 0.0, 0.5, -0.25))
+    binned = Transform(half, half.inverse(), 0.05, 50, "stars")
+    plain, stars = given.measurements[0], given.stars
+    x, y = half(stars[:, 0], stars[:, 1])
+    other = replace(plain, fwhm=plain.fwhm / 2, noise=plain.noise * 2, stars=np.column_stack([x, y, stars[:, 2]]))
+    cost = _cost([plain, other], np.zeros((2, 2)), [identity(), binned])
+    assert cost[1] == pytest.approx(cost[0], abs=0.05)
 
 
 def test_members_of_nothing_are_refused() -> None:

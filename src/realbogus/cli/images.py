@@ -134,8 +134,9 @@ def _cut_arguments(parser: ArgumentParser) -> None:
 def _cut(options: Any, console: Console, errors: Console) -> None:
     from ..images.cut import cut
     from ..images.subtract.files import read_difference
-    from ..stamps import StampSet
+    from ..stamps import StampSet, refuse_model
 
+    refuse_model(options.out)
     difference = read_difference(options.difference)
     rows = read_any(options.catalogue)
     if not {"x", "y"} <= set(rows.colnames):

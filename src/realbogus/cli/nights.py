@@ -194,7 +194,9 @@ def _simulate(options: Any, console: Console, errors: Console) -> None:
             written = out
         elif options.stamps:
             from ..dataset.assemble import simulate_stamps
+            from ..stamps import refuse_model
 
+            refuse_model(out)
             stamps = simulate_stamps(
                 options.preset, options.stamps, seed=options.seed, jobs=options.jobs,
                 progress=lambda done, of: progress("pairs", done, of),

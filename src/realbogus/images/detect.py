@@ -93,7 +93,7 @@ def detect(
         - ``x``, ``y``: windowed centre, 0-based pixels;
         - ``flux``, ``flux_err``: through a Gaussian of the PSF's size, ADU, negative where the
           source faded; the error holds the photon noise that the noise map knows;
-        - ``snr``: ``flux / (sigma correlation sqrt(N_eff))`` with the frame's one
+        - ``snr``: ``flux / (sigma psf_correlation sqrt(N_eff))`` with the frame's one
           ``difference.sigma``: S/N against blank sky, the house's definition;
         - ``peak``: most extreme pixel, ADU, signed;
         - ``sign``: +1 or -1 (int8);
@@ -152,8 +152,8 @@ def detect(
     lines = np.clip(np.rint(y), 0, pixels.shape[0] - 1).astype(int)
     flux = np.where(lost, sign * rows["flux"], flux)
     area = np.where(lost, rows["npix"], area)
-    error = difference.correlation * np.where(lost, noise[lines, columns] * np.sqrt(area), error)
-    snr = flux / (difference.sigma * difference.correlation * np.sqrt(area))
+    error = difference.psf_correlation * np.where(lost, noise[lines, columns] * np.sqrt(area), error)
+    snr = flux / (difference.sigma * difference.psf_correlation * np.sqrt(area))
 
     table = Table(
         {
@@ -179,7 +179,7 @@ def _prepare(
     difference: Difference,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
     """Return background-subtracted pixels, the sigma of each and the mask of the unusable."""
-    for name in ("sigma", "fwhm", "correlation"):
+    for name in ("sigma", "fwhm", "correlation", "psf_correlation"):
         value = getattr(difference, name)
         if not (np.isfinite(value) and value > 0):
             raise FrameError(f"the difference has {name} = {value}, expected a positive number: subtract anew")

@@ -65,6 +65,10 @@ def load_fits(path: Path) -> tuple[NDArray[np.float32], NDArray[np.uint8] | None
                 data = data.reshape(data.shape[-2:])
                 stored = _stored_mask(hdus, data.shape)
                 pixels = np.array(data, dtype=np.float32, order="C")
+                if data.dtype.kind == "u" and isinstance(header.get("BLANK"), int):
+                    # astropy heeds BLANK in signed integers only
+                    blank = header["BLANK"] * float(header.get("BSCALE", 1)) + float(header.get("BZERO", 0))
+                    pixels[data == blank] = np.nan
         except FrameError:
             raise
         except (EOFError, gzip.BadGzipFile) as error:

@@ -203,7 +203,7 @@ def inject(
     Raises
     ------
     InputError
-        An impossible range, an unknown kind, or a mask of another shape.
+        An impossible range, an unknown kind, a mask of another shape, or a frame without gain.
 
     Examples
     --------
@@ -222,6 +222,8 @@ def inject(
     share = np.array(list(weights.values()), dtype=float)
     if n < 0 or not len(share) or (share < 0).any() or share.sum() <= 0:
         raise InputError(f"n={n}, kinds={weights}: expected n >= 0 and weights >= 0 with a positive sum")
+    if not frame.gain > 0:
+        raise InputError(f"{frame.name} has gain {frame.gain} e/ADU, it must be above zero: sources have photon noise")
     places = _Places(frame, measurement, rng, allowed, galaxies)
     wanted = rng.choice(list(weights), n, p=share / share.sum())
     unit = measurement.noise * np.sqrt(noise_equivalent_area(measurement.psf))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from .grid import pixel_area
 from .match import matched_pairs
 from .measure import Measurement
 
@@ -34,8 +35,8 @@ def choose_members(
     """Choose the frames that make a sharp, deep, clean and wide reference.
 
     Cost of a frame: ln(noise / transparency) + 2 ln(FWHM) + 2 (ellipticity above 0.1), the
-    noise of a point source with sharpness counted twice, since the science frame must not
-    be the sharper one. Greedy choice: each pick also gains by covering sky that fewer than
+    noise of a point source with sharpness (on the common grid) counted twice, since the science frame must
+    not be the sharper one. Greedy choice: each pick also gains by covering sky that fewer than
     three picks cover, and pays for lying within a few pixels of an earlier pick, because
     hot pixels vanish in the mean only where the dither moves them.
 
@@ -191,7 +192,7 @@ def dead_edges(flat: NDArray[np.float32], noise: float) -> NDArray[np.bool_]:
 def _cost(
     measurements: Sequence[Measurement], offsets: NDArray[np.float64], transforms: Sequence[Transform] | None
 ) -> NDArray[np.float64]:
-    """Log noise of a point source, lower is better."""
+    """Log noise of a point source and log FWHM on the common grid, lower is better."""
     first = int(np.argmax([len(m.stars) for m in measurements]))
     if transforms is None:  # a rotation of half a degree moves the edges by a few pixels
         radius, placed = 5.0, [m.stars + np.append(o, 0.0) for m, o in zip(measurements, offsets, strict=True)]
@@ -200,13 +201,17 @@ def _cost(
     base = placed[first]
     ranked = float(np.median(base[:30, 2])) if len(base) else 1.0
     cost = []
-    for m, stars in zip(measurements, placed, strict=True):
+    for k, (m, stars) in enumerate(zip(measurements, placed, strict=True)):
         ratio, matched = flux_ratio(stars[:200], base[:200], radius=radius)
         if matched < 5:  # hardly any sky in common: compare the brightest thirty by rank
             ratio = float(np.median(m.stars[:30, 2])) / ranked if len(m.stars) else 1e-3
         transparency = max(ratio, 1e-3)
-        depth = np.log(max(m.noise, 1e-12) / transparency)
-        cost.append(depth + 2.0 * np.log(max(m.fwhm, 0.5)) + 2.0 * max(m.ellipticity - 0.1, 0.0))
+        fwhm = max(m.fwhm, 0.5)
+        depth = np.log(max(m.noise, 1e-12) * fwhm / transparency)  # the same in pixels of any size
+        if transforms is not None and len(stars):
+            x, y = np.median(stars[:, :2], axis=0)
+            fwhm /= np.sqrt(pixel_area(transforms[k], (int(2 * y) + 1, int(2 * x) + 1)))
+        cost.append(depth + np.log(fwhm) + 2.0 * max(m.ellipticity - 0.1, 0.0))
     return np.asarray(cost)
 
 

@@ -26,6 +26,7 @@ __all__ = ["find_frames", "read_frame", "write_frame"]
 
 _SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz", ".fits.fz", ".fit.fz", ".fz")
 _FULL_RANGE = 65535.0
+_LARGEST_READ_NOISE = 40.0  # electrons; of any camera whose header says nothing of it
 _BLOCK = 1024  # px: bad pixels are searched tile by tile so that a 61 Mpix frame is not copied
 
 
@@ -213,8 +214,10 @@ def _gain(header: Header, profile: Telescope, sky: float, noise: float, notes: d
     # some programs write the pedestal they added, some the one to add
     light = sky - abs(number(header, profile.pedestal, positive=False) or 0.0)
     lit = noise > 0 and light > 3 * noise
-    # photon transfer in one point: variance = light / gain + read noise^2, so the gain is at most light / variance
-    if gain is not None and lit and gain > 5 * light / noise**2:
+    # Photon transfer in one point: (gain noise)^2 = gain light + read noise^2, electrons. A gain far above light /
+    # noise^2 leaves the rest to the read noise: true of a short or dark exposure, but not with hundreds of electrons.
+    allowed = max(_LARGEST_READ_NOISE, 2 * (read_noise or 0.0))
+    if gain is not None and lit and gain > 5 * light / noise**2 and (gain * noise) ** 2 - gain * light > allowed**2:
         notes["gain_ignored"] = f"{gain:g} e/ADU is more than the noise allows: a camera's setting, no gain"
         gain = None
     if gain is None:

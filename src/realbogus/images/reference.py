@@ -176,9 +176,9 @@ def warp_reference(reference: Reference, transform: Transform, shape: tuple[int,
     Returns
     -------
     Reference
-        Its measurement has the stars' positions on the new grid; sky, noise and PSF are
-        those of the reference (their difference from the resampled ones is below 2 % for
-        a FWHM of 2 px or more).
+        Its measurement has the stars' positions and the FWHM in pixels of the new grid; sky and
+        noise are those of the reference (for a FWHM of 2 px or more resampling changes noise and
+        FWHM by less than 2 %), and the PSF's image stays on the reference's own pixels.
     """
     old = reference.frame
     nodata = warp_mask((old.mask & NODATA) != 0, transform, shape)
@@ -192,13 +192,14 @@ def warp_reference(reference: Reference, transform: Transform, shape: tuple[int,
     coverage = warp(reference.coverage.astype(np.float32), transform, shape, order=0).astype(np.uint8)
     stars = reference.measurement.stars.copy()
     stars[:, 0], stars[:, 1] = transform.to_target(stars[:, 0], stars[:, 1])
+    fwhm = reference.measurement.fwhm / float(np.sqrt(pixel_area(transform, shape)))
     inside = ((stars[:, :2] >= 0) & (stars[:, :2] <= np.array(shape[::-1]) - 1)).all(axis=1)
     return replace(
         reference,
         frame=replace(old, pixels=pixels, mask=mask, wcs=None),
         noise=noise,
         coverage=coverage,
-        measurement=replace(reference.measurement, stars=stars[inside]),
+        measurement=replace(reference.measurement, stars=stars[inside], fwhm=fwhm),
     )
 
 

@@ -125,7 +125,7 @@ def resample(
     Real and bogus are drawn with replacement within their class: how often each falls
     between two thresholds is multinomial. Bogus far below the crossing that lie between the same two real
     change no area and no count at a fixed specificity, so they are drawn together, and the work hardly grows
-    with the number of bogus.
+    with the number of bogus. It grows with that of real: a thousand draws of 3,000 take 0.9 GB, of 20,000 4 GB.
 
     Parameters
     ----------

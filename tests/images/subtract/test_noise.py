@@ -3,12 +3,16 @@ import pytest
 from scipy import ndimage
 from scipy.signal import fftconvolve
 
-from realbogus.images.frame import SATURATED
+from realbogus.images.detect_photometry import psf_flux
+from realbogus.images.frame import NODATA, SATURATED
+from realbogus.images.robust import robust_sigma
+from realbogus.images.subtract import subtract
 from realbogus.images.subtract.noise import (
     blank_noise,
     blank_sky_ratio,
     correlation_factor,
     frame_sigma,
+    psf_weight,
     reference_variance,
 )
 
@@ -34,6 +38,34 @@ def test_correlation_factor_is_what_simulated_noise_shows(sigma, white):
 
 def test_white_noise_is_not_correlated():
     assert correlation_factor(gaussian(2.0), 1.0) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("science_fwhm", "reference_fwhm", "depth"), [(2.8, 4.0, 12.0), (2.8, 3.2, 2.0), (3.6, 3.0, 1.0)]
+)
+def test_fluxes_on_blank_sky_scatter_by_the_error_that_is_claimed(field, science_fwhm, reference_fwhm, depth):
+    """Whichever side is convolved, and however noisy the reference: law 10."""
+    given = field(
+        shape=(420, 460), stars=50, science_fwhm=science_fwhm, reference_fwhm=reference_fwhm, depth=depth, seed=5
+    )
+    found = subtract(given.science, given.reference, given.measurement)
+    assert found.convolved == ("science" if reference_fwhm > science_fwhm else "reference")
+    rng = np.random.default_rng(6)
+    x, y = rng.uniform(25, 435, 6000), rng.uniform(25, 395, 6000)
+    blank = np.hypot(x[:, None] - given.x, y[:, None] - given.y).min(axis=1) > 5 * found.fwhm
+    lost = (found.mask & np.uint8(NODATA | SATURATED)) != 0
+    flux, error, area = psf_flux(found.pixels, found.noise, lost, x[blank], y[blank], found.fwhm)
+    assert robust_sigma(flux / (found.psf_correlation * error)) == pytest.approx(1, abs=0.08)
+    assert robust_sigma(flux / (found.psf_correlation * found.sigma * np.sqrt(area))) == pytest.approx(1, abs=0.08)
+    assert found.noise_ratio == pytest.approx(1, abs=0.03)
+
+
+def test_the_factor_of_a_flux_is_what_simulated_noise_shows():
+    rng = np.random.default_rng(3)
+    kernel, weight = gaussian(1.3), psf_weight(4.0)
+    noise = fftconvolve(rng.normal(size=(900, 900)), kernel, mode="valid")
+    ratio = fftconvolve(noise, weight, mode="valid").std() / noise.std()
+    assert correlation_factor(kernel, weight=weight) == pytest.approx(ratio / np.sqrt((weight**2).sum()), rel=0.02)
 
 
 @pytest.mark.parametrize("side", [300, 1500])

@@ -97,6 +97,7 @@ def _finish(pair: Pair, matched: Matched, name: str) -> Difference:
         sigma=frame_sigma(pixels, mask),
         fwhm=pair.science_fwhm if matched.convolved == "none" else pair.broad_fwhm,
         correlation=matched.correlation,
+        psf_correlation=matched.psf_correlation,
         convolved=matched.convolved,
         scale=float(matched.scale),
         noise_ratio=blank_sky_ratio(pixels, noise, mask),

@@ -11,7 +11,7 @@ from ...errors import SubtractionError
 from ..frame import BAD, NODATA, SATURATED
 from .apply import patched, subtract_tiles
 from .basis import Basis, size_basis
-from .noise import correlation_factor
+from .noise import correlation_factor, psf_weight
 from .pair import Matched, Pair
 from .solve import Kernel, Stamps, normal_equations, solve, spatial_order
 from .stars import MIN_STARS, Stars, choose_stamps
@@ -76,6 +76,7 @@ def alard_lupton(pair: Pair, *, jobs: int = 2, order: int | None = None) -> Matc
         scale=kernel.total if convolve == "reference" else 1 / kernel.total,
         stars=kernel.stars,
         correlation=correlation_factor(middle, white),
+        psf_correlation=correlation_factor(middle, white, psf_weight(pair.broad_fwhm)),
         reach=_reach(middle),
     )
 

@@ -41,6 +41,8 @@ class Difference:
         Number of stars behind the kernel.
     method : str
         Name of the subtraction method.
+    psf_correlation : float
+        As `correlation`, for a flux that is measured through the PSF: what its error and S/N are corrected by.
     """
 
     pixels: NDArray[np.float32]
@@ -55,3 +57,4 @@ class Difference:
     finite_fraction: float
     stars: int
     method: str
+    psf_correlation: float = 1.0

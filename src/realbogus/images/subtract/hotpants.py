@@ -16,7 +16,7 @@ from ...errors import SubtractionError
 from ..frame import NODATA, SATURATED
 from .alard_lupton import side_to_convolve
 from .basis import gaussian_sigmas, kernel_half_width
-from .noise import correlation_factor, photon_variance
+from .noise import correlation_factor, photon_variance, psf_weight
 from .pair import Matched, Pair
 
 __all__ = ["command", "hotpants"]
@@ -141,13 +141,15 @@ def hotpants(pair: Pair, *, jobs: int = 1, timeout_s: float = _TIMEOUT_S) -> Mat
     invalid = ~np.isfinite(difference) | ~np.isfinite(noise) | (difference == np.float32(_FILL))
     difference[invalid] = 0
     noise[invalid] = pair.science_noise
+    kernel = _gaussian(pair)
     return Matched(
         pixels=difference,
         noise=np.maximum(noise, np.float32(1e-10)),
         convolved=used,
         scale=scale,
         stars=len(pair.stars),
-        correlation=1.0 if used == "reference" else correlation_factor(_gaussian(pair)),
+        correlation=1.0 if used == "reference" else correlation_factor(kernel),
+        psf_correlation=1.0 if used == "reference" else correlation_factor(kernel, weight=psf_weight(pair.broad_fwhm)),
         invalid=invalid,
     )
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.signal import convolve
 
 from ..frame import BAD, NODATA, SATURATED
 from ..robust import clipped, robust_sigma
@@ -17,12 +19,14 @@ __all__ = [
     "correlation_factor",
     "frame_sigma",
     "photon_variance",
+    "psf_weight",
     "reference_variance",
     "sampled",
 ]
 
 _SMOOTH = np.outer([1.0, 2.0, 1.0], [1.0, 2.0, 1.0])
 _SAMPLE = 1_000_000  # pixels; a sigma good to 0.1 %
+_AROUND = 15  # px; wider than a PSF, within which the noise of a reference is correlated
 
 
 def photon_variance(
@@ -103,11 +107,13 @@ def reference_variance(
     return np.asarray(np.minimum(np.where(good, noise, np.float32(0)) ** 2, most), dtype=np.float32)
 
 
-def correlation_factor(kernel: NDArray[np.float64], white: float = 0.0) -> float:
-    """Noise of a 3x3-smoothed pixel over that of white noise of the same sigma.
+def correlation_factor(
+    kernel: NDArray[np.float64], white: float = 0.0, weight: NDArray[np.float64] | None = None
+) -> float:
+    """Noise of a weighted sum of pixels over that of white noise of the same sigma.
 
-    With C the autocovariance of the noise and G that of the (1 2 1) filter this is
-    sqrt(sum G C / (G_0 C_0)); C mixes white noise with noise that went through `kernel`.
+    A sum with weights W over noise that went through the kernel K has the variance of white noise times
+    sum (K * W)^2 / (sum K^2 sum W^2), with * the convolution; mixed with white noise, that of their shares.
 
     Parameters
     ----------
@@ -115,6 +121,8 @@ def correlation_factor(kernel: NDArray[np.float64], white: float = 0.0) -> float
         What the correlated part was convolved with.
     white : float
         Share of the variance that was not convolved, 0 to 1.
+    weight : ndarray, shape (W, W), W odd, optional
+        Symmetric about its middle; the (1 2 1) filter of detection by default, `psf_weight` for a flux.
 
     Returns
     -------
@@ -124,20 +132,20 @@ def correlation_factor(kernel: NDArray[np.float64], white: float = 0.0) -> float
     --------
     >>> correlation_factor(np.array([[0.0, 0, 0], [0, 1, 0], [0, 0, 0]]))
     1.0
-    >>> round(correlation_factor(np.ones((5, 5))), 2)
-    2.27
+    >>> square = np.ones((5, 5))
+    >>> round(correlation_factor(square), 2), round(correlation_factor(square, weight=psf_weight(4)), 2)
+    (2.27, 3.78)
     """
-    reach = 2
-    padded = np.pad(kernel, reach)
-    size = kernel.shape[0]
-    window = range(2 * reach + 1)
-    covariance = np.array([[(kernel * padded[i : i + size, j : j + size]).sum() for j in window] for i in window])
-    covariance /= covariance[reach, reach]
-    covariance *= 1 - white
-    covariance[reach, reach] += white
-    smooth = np.pad(_SMOOTH, reach)
-    filtered = np.array([[(_SMOOTH * smooth[i : i + 3, j : j + 3]).sum() for j in window] for i in window])
-    return float(np.sqrt(max((filtered * covariance).sum(), 0.0) / filtered[reach, reach]))
+    weight = _SMOOTH if weight is None else weight
+    spread = float((convolve(kernel, weight) ** 2).sum() / ((kernel**2).sum() * (weight**2).sum()))
+    return float(np.sqrt((1 - white) * spread + white))
+
+
+def psf_weight(fwhm: float) -> NDArray[np.float64]:
+    """Return the Gaussian through which the flux of a source of this FWHM (pixels) is measured, on a square."""
+    reach = max(2, int(np.ceil(1.5 * fwhm)))
+    line = np.exp(-0.5 * (np.arange(-reach, reach + 1) * 2.3548 / fwhm) ** 2)
+    return np.outer(line, line)
 
 
 def blank_noise(
@@ -175,7 +183,9 @@ def frame_sigma(pixels: NDArray[np.float32], mask: NDArray[np.uint8]) -> float:
 def blank_sky_ratio(pixels: NDArray[np.float32], noise: NDArray[np.float32], mask: NDArray[np.uint8]) -> float:
     """Measured over expected sigma where no source adds to the noise.
 
-    Blank sky is where the expected sigma lies in its lower 60 %: there no source stands.
+    Blank sky is where the expected sigma, averaged over 15 x 15 pixels, lies in its lower 60 %: there no source
+    stands. (A single pixel's expected sigma knows the noise of the reference, and the quietest of those would be
+    the ones whose difference scatters least.)
 
     Returns
     -------
@@ -186,7 +196,8 @@ def blank_sky_ratio(pixels: NDArray[np.float32], noise: NDArray[np.float32], mas
     values, sigma = sampled(pixels)[good], sampled(noise)[good]
     if not len(sigma):
         return float("nan")
-    blank = (sigma <= np.quantile(sigma, 0.6)) & (sigma > 0)
+    around = sampled(ndimage.uniform_filter(noise, _AROUND))[good]
+    blank = (around <= np.quantile(around, 0.6)) & (sigma > 0)
     return robust_sigma(values[blank] / sigma[blank]) if blank.any() else float("nan")
 
 

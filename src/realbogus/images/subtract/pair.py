@@ -101,8 +101,8 @@ class Matched:
         Flux ratio science / reference that the kernel says.
     stars : int
         Number of stars behind the kernel.
-    correlation : float
-        See `Difference.correlation`.
+    correlation, psf_correlation : float
+        See `Difference`.
     reach : int
         Pixels over which the convolution carries a missing pixel of the convolved side.
     invalid : ndarray of bool, shape (H, W), or None
@@ -115,6 +115,7 @@ class Matched:
     scale: float
     stars: int
     correlation: float = 1.0
+    psf_correlation: float = 1.0
     reach: int = 0
     invalid: NDArray[np.bool_] | None = None
 
@@ -149,6 +150,10 @@ def prepare(science: Frame, reference: Reference, science_m: Measurement) -> Pai
         raise SubtractionError(
             f"{science.name}: noise {science_m.noise} ADU and gain {science.gain} e/ADU must be above zero: "
             "give the gain in the telescope profile"
+        )
+    if not reference.frame.gain > 0:
+        raise SubtractionError(
+            f"{science.name}: the reference has gain {reference.frame.gain} e/ADU, it must be above zero: make it anew"
         )
     lost = (science.mask | reference.frame.mask) & np.uint8(NODATA | SATURATED) != 0
     if lost.mean() > 0.9:
