@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -150,6 +151,20 @@ def test_stamps_never_replace_the_card_of_a_model(difference, detections, tmp_pa
     assert "holds a model" in fails("cut", difference, detections, "-o", tmp_path)
     assert "holds a model" in fails("simulate", "--preset", "varied", "--stamps", 2, "-o", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["card.json"]
+
+
+def test_a_reference_goes_beside_stamps_and_not_in_the_place_of_a_folder(night, tmp_path, fails):
+    (tmp_path / "stamps").mkdir()
+    run("reference", night / "frames", "-o", tmp_path / "r.fits", "--members", 2, *TELESCOPE)
+    assert "it is a folder" in fails("reference", night / "frames", "-o", tmp_path / "stamps", *TELESCOPE)
+
+
+def test_a_reader_that_goes_away_is_no_failure(difference, tmp_path):
+    """As `realbogus ... | head -1` does."""
+    words = shlex.join([sys.executable, "-m", "realbogus", "detect", str(difference), "-o", str(tmp_path / "d.csv")])
+    line = ["bash", "-c", f"{words} | true; exit ${{PIPESTATUS[0]}}"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "") and (tmp_path / "d.csv").is_file()
 
 
 def test_reference_never_overwrites_a_frame(frame, fails):
@@ -650,6 +665,17 @@ def test_every_verb_has_help(verb, capsys):
         (["frobnicate"], "invalid choice: 'frobnicate'"),
         (["night"], "required"),
         (["night", "frames", "-o", "out", "--inject", "many"], "inject"),
+        *(
+            (words, "seed")
+            for words in (
+                ["night", "frames", "-o", "out", "--seed", "-3"],
+                ["inject", "a.fits", "-o", "b.fits", "--seed", "-3"],
+                ["simulate", "-o", "out", "--seed", "-3"],
+                ["split", "S", "-o", "out", "--seed", "-3"],
+                ["reproduce", "-o", "out", "--seed", "-3"],
+                ["vet", "S", "--seed", "-3"],
+            )
+        ),
         (["night", "frames", "-o", "out", "--no-such-option"], "no-such-option"),
         (["night", "--config", "no-such.yaml"], "no-such.yaml"),
     ],

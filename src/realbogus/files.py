@@ -2,17 +2,99 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from .errors import OutputError
 
-__all__ = ["append_json", "json_lines", "plain", "shown", "writable_folder", "write_text", "write_whole"]
+__all__ = [
+    "FolderLock",
+    "append_json",
+    "json_lines",
+    "plain",
+    "shown",
+    "swept",
+    "writable_folder",
+    "write_text",
+    "write_whole",
+]
+
+
+class FolderLock:
+    """Hold a folder as the only run that writes there, until it is closed or the process ends, however it ends.
+
+    On a file system without locks it holds nothing. Use it with `with`, or close it.
+
+    Parameters
+    ----------
+    folder : path
+        That is there.
+
+    Raises
+    ------
+    OutputError
+        Another run holds it, or it cannot be opened.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, FolderLock(folder):
+    ...     FolderLock(folder)
+    Traceback (most recent call last):
+        ...
+    realbogus.errors.OutputError: another run is writing to ...: wait until it has ended, or choose another output
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self._file: int | None = None
+        try:
+            file = os.open(folder, os.O_RDONLY)
+        except OSError as error:
+            raise OutputError(f"cannot write to {folder}: {error}; choose a folder you may write") from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                os.close(file)
+                raise OutputError(
+                    f"another run is writing to {folder}: wait until it has ended, or choose another output"
+                ) from error
+        self._file = file
+
+    def close(self) -> None:
+        """Let others in; may be called again."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+    def __enter__(self) -> FolderLock:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError):
+            self.close()
+
+
+def swept(folder: Path) -> None:
+    """Remove all that is in a folder, but not the folder, whose lock somebody holds."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
 
 
 def write_whole(path: Path | str, write: Callable[[Path], object]) -> Path:

@@ -12,8 +12,9 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
 from realbogus.adapters import Layout, adapt
+from realbogus.adapters.store import SetWriter
 from realbogus.cli import main
-from realbogus.errors import ConfigError, InputError
+from realbogus.errors import ConfigError, InputError, OutputError
 from realbogus.stamps import UNLABELLED, StampSet
 
 SIDE = 51
@@ -194,3 +195,19 @@ def test_arrays_and_tables_that_do_not_fit_are_errors(tmp_path: Path) -> None:
 def test_layouts_that_cannot_be_are_refused(options: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         Layout(**options)  # type: ignore[arg-type]
+
+
+def test_a_julian_date_is_told_from_a_modified_one(tmp_path: Path) -> None:
+    """`--columns mjd=jd`: as a modified date it would put every source two million days off."""
+    table = Table({"name": ["a", "b"], "jd": [2458754.65, 58754.15]})
+    np.save(tmp_path / "a.npy", np.stack([PLANES] * 2).astype(np.float32))
+    done = adapt(tmp_path / "a.npy", tmp_path / "S", layout=Layout(table=table, columns={"id": "name", "mjd": "jd"}))
+    assert done.stamps.catalogue["mjd"].tolist() == pytest.approx([58754.15, 58754.15])
+
+
+def test_two_runs_never_write_one_set(tmp_path: Path) -> None:
+    first = SetWriter(tmp_path / "S")
+    with pytest.raises(OutputError, match="another run is writing to"):
+        SetWriter(tmp_path / "S")
+    first.discard()
+    SetWriter(tmp_path / "S").discard()

@@ -75,3 +75,19 @@ def test_what_cannot_be_used_is_refused(columns, moving, words):
 def test_a_missing_file_is_said(tmp_path):
     with pytest.raises(InputError, match="cannot be read as a table"):
         read_catalogue(tmp_path / "nothing.csv")
+
+
+@pytest.mark.parametrize(("suffix", "format"), [("fit", "fits"), ("fits.gz", "fits"), ("votable", "votable")])
+def test_what_a_suffix_does_not_say_the_first_bytes_do(tmp_path, suffix, format):
+    path = tmp_path / f"known.{suffix}"
+    Table({"name": ["a"], "ra": [10.0], "dec": [-5.0]}).write(path, format=format)
+    assert read_catalogue(path)["ra", "dec"].as_array().tolist() == [(10.0, -5.0)]
+
+
+def test_units_of_columns_are_obeyed():
+    table = Table({"name": ["a"], "ra": [17.5], "dec": [0.5]})
+    table["ra"].unit, table["dec"].unit = "hourangle", "rad"
+    found = as_catalogue(table)
+    assert found["ra"][0] == pytest.approx(262.5) and found["dec"][0] == pytest.approx(np.degrees(0.5))
+    table["ra"].unit = table["dec"].unit = "mag"  # says nothing of an angle
+    assert as_catalogue(table)["ra"][0] == 17.5

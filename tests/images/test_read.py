@@ -246,7 +246,12 @@ def test_a_file_that_may_not_be_read_says_so(tmp_path: Path, monkeypatch: pytest
 def test_find_frames(tmp_path: Path) -> None:
     for name in ("b.FITS.gz", "a.fits", "c.fit", "d.fits.fz", "notes.txt", ".hidden.fits"):
         (tmp_path / name).write_bytes(b"x")
-    assert [path.name for path in find_frames(tmp_path)] == ["a.fits", "b.FITS.gz", "c.fit", "d.fits.fz"]
+    (tmp_path / "e.fits").symlink_to(tmp_path / "gone.fits")  # is a frame that cannot be used, not none
+    (tmp_path / "f.fits").mkdir()
+    names = [path.name for path in find_frames(tmp_path)]
+    assert names == ["a.fits", "b.FITS.gz", "c.fit", "d.fits.fz", "e.fits"]
+    with pytest.raises(FrameError, match=r"no file .*e\.fits"):
+        read_frame(tmp_path / "e.fits")
     with pytest.raises(InputError, match="no folder"):
         find_frames(tmp_path / "none")
     (tmp_path / "empty").mkdir()
@@ -334,3 +339,18 @@ def test_a_negative_pedestal_and_a_subtracted_sky_do_not_spoil_the_gain(tmp_path
     assert read_frame(tmp_path / "maxim.fits").gain == pytest.approx(0.9, rel=0.2)
     fits.writeto(tmp_path / "nosky.fits", pixels - 1800)
     assert read_frame(tmp_path / "nosky.fits").gain == 1.0
+
+
+@pytest.mark.parametrize(
+    ("cards", "exact"),
+    [
+        ({"MJD-OBS": 58106.482, "UT-OBS": "2017-12-19T11:33:43.3"}, 58106.4817512),
+        ({"MJD-OBS": 58106.0, "DATE-OBS": "2017-12-19T11:33:43.3"}, 58106.4817512),
+        ({"MJD-OBS": 58106.4821234, "DATE-OBS": "2017-12-19T11:33:43.3"}, 58106.4821234),
+        ({"MJD-OBS": 58106.482, "DATE-OBS": "2017-12-19T04:33:43.3"}, 58106.482),  # local time, most likely
+        ({"MJD-OBS": 58106.482}, 58106.482),
+    ],
+)
+def test_a_rounded_time_gives_way_to_the_exact_one(tmp_path, cards, exact):
+    fits.writeto(tmp_path / "a.fits", _sky_and_stars().astype(np.float32), fits.Header(cards))
+    assert read_frame(tmp_path / "a.fits").mjd == pytest.approx(exact, abs=1e-6)

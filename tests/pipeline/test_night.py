@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from astropy.table import Table
 
 import realbogus
 from realbogus.errors import ConfigError, FrameError, InputError, OutputError, UnknownNameError
+from realbogus.files import FolderLock
 from realbogus.images.simulate import simulate_night
 from realbogus.pipeline import products
 from realbogus.pipeline.night import night
@@ -278,6 +280,8 @@ def test_wrong_options_are_refused_before_any_work(night_frames, classifier, tmp
         night(night_frames, tmp_path / "o", model=classifier, method="hotpants")
     with pytest.raises(UnknownNameError, match="source-extractor"):
         night(night_frames, tmp_path / "o", model=classifier, detector="magic")
+    with pytest.raises(ConfigError, match="known radius -1 arcsec"):
+        night(night_frames, tmp_path / "o", model=classifier, known_radius_arcsec=-1.0)
     with pytest.raises(ConfigError, match="unknown format"):
         night(night_frames, tmp_path / "o", model=classifier, also=("xls",))
     with pytest.raises(InputError, match="no file"):
@@ -460,8 +464,21 @@ def test_two_frames_of_two_filters_are_told_apart(night_frames, classifier, tmp_
         night(folder, tmp_path / "out", model=classifier, telescope="mini-sitian")
     failed = json.loads((tmp_path / "out" / "summary.json").read_text())["frames"]["failed"]
     assert "only this frame can be used" in failed[first.name] and "its filter is z" in failed[second.name]
+
+
+def test_what_would_spoil_an_earlier_result_is_refused_before_it_is_touched(done, night_frames, classifier, tmp_path):
+    """A reference that is none, votes among the stamps, another run at work."""
+    out = tmp_path / "out"
+    shutil.copytree(done.folder, out)
+    before = {path: path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
     (tmp_path / "bad.fits").write_bytes(b"no reference")
-    with pytest.raises(FrameError, match="none of the 2 frames"):
-        night(folder, tmp_path / "out", model=classifier, telescope="mini-sitian", reference=str(tmp_path / "bad.fits"))
-    failed = json.loads((tmp_path / "out" / "summary.json").read_text())["frames"]["failed"]
-    assert sorted(failed) == [first.name, second.name] and all("not a FITS file" in text for text in failed.values())
+    again = partial(night, night_frames, out, model=classifier, telescope="mini-sitian")
+    with pytest.raises(InputError, match=r"bad\.fits cannot be used: .*not a FITS file"):
+        again(reference=str(tmp_path / "bad.fits"))
+    with FolderLock(out), pytest.raises(OutputError, match="another run is writing to"):
+        again()
+    assert {path: path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()} == before
+    (out / "stamps" / "votes.jsonl").write_text("{}")
+    with pytest.raises(OutputError, match=r"votes\.jsonl, which would be lost"):
+        again()
+    assert (out / "stamps" / "votes.jsonl").read_text() == "{}"

@@ -67,7 +67,7 @@ def scattered(stamp_folder: Path, deadly: Path, alerts: Path, tmp_path_factory: 
     path = os.pathsep.join([str(HERE), str(HERE.parents[1] / "src"), os.environ.get("PYTHONPATH", "")])
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"} | {"PYTHONPATH": path}
     words = [sys.executable, str(HERE / "ray_nodes.py"), str(stamp_folder), str(alerts), str(out)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=400, check=False, env=environment)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=900, check=False, env=environment)
     assert done.returncode == 0, done.stderr[-4000:]
     return out
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sqlite3
 from datetime import date
 from decimal import Decimal
@@ -143,6 +144,28 @@ def test_columns_that_no_table_has_a_kind_for(tmp_path: Path, target: str) -> No
     assert [str(table[name][0]) for name in ("day", "price", "raw")] == ["2026-11-30", "1.5", "plain"]
     assert (json.loads(str(table["ragged"][0])), json.loads(str(table["facts"][0]))) == ([1, 2], ODD["facts"][0])
     assert int(table["huge"][0]) == 2**64 - 1
+
+
+def test_two_runs_never_write_one_table(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    first = open_sink(str(path))
+    first.write(scored(["a"]))
+    with pytest.raises(OutputError, match="another run is writing to"):
+        open_sink(str(path))
+    first.close()
+    second = open_sink(str(path))
+    second.write(scored(["b", "c"]))
+    second.close()
+    second.close()  # once more does nothing
+    assert read_parquet(path)["id"].tolist() == ["b", "c"] and [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_rows_whose_scratch_went_away_are_not_called_written(tmp_path: Path) -> None:
+    sink = open_sink(str(tmp_path / "t.csv"))
+    sink.write(scored(["a"]))
+    shutil.rmtree(tmp_path / ".t.csv.part")
+    with pytest.raises(OutputError, match=r"cannot write .*t\.csv"):
+        sink.close()
 
 
 def test_a_folder_in_the_place_of_a_table_is_seen_at_once(tmp_path: Path) -> None:

@@ -225,7 +225,7 @@ def test_what_is_not_the_frames_fault_is_not_noted(
     (folder / "a.fits").write_bytes(b"no frame at all")
     monkeypatch.setattr(watch_room, "worker_pool", lambda count, deaf: Pool(outcomes))
     (tmp_path / "reference.fits").touch()
-    monkeypatch.setattr(reference_room, "read_reference", lambda *_: None)
+    monkeypatch.setattr("realbogus.pipeline.prepare.read_reference", lambda *_: None)
     settings = NightSettings(reference=str(tmp_path / "reference.fits"))
     source = WatchSource(folder, tmp_path / "work", settings=settings, settle_s=0.0, idle_s=0.1)
     found = []
@@ -243,7 +243,7 @@ def test_a_process_that_dies_while_it_ends_costs_no_frame(tmp_path: Path, monkey
     folder.mkdir()
     (folder / "a.fits").write_bytes(b"no frame at all")
     (tmp_path / "reference.fits").touch()
-    monkeypatch.setattr(reference_room, "read_reference", lambda *_: None)
+    monkeypatch.setattr("realbogus.pipeline.prepare.read_reference", lambda *_: None)
     settings = NightSettings(reference=str(tmp_path / "reference.fits"))
     source = WatchSource(folder, tmp_path / "work", settings=settings, settle_s=0.0)
 

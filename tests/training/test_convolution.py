@@ -104,8 +104,9 @@ def test_in_bfloat16_it_is_nearer_to_float32_than_half_a_per_cent(
         ours = gradients(x, weight, bias, True, **options)
     assert used == ([] if form is None else [form])
     assert [value.dtype for value in ours] == [torch.bfloat16, kind, torch.float32, torch.float32]
+    most = 0.01 if form is None else 0.005  # torch's own depends on the processor: 0.6 % with AVX2 alone
     for one, other in zip(ours, theirs, strict=True):
-        assert float((one.float() - other).norm()) < 0.005 * float(other.norm())
+        assert float((one.float() - other).norm()) < most * float(other.norm())
 
 
 def test_other_kinds_of_autocast_are_left_alone() -> None:

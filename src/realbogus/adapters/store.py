@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..errors import InputError, OutputError
+from ..files import FolderLock, swept
 from ..stamps import STAMP_SIZE, StampSet
 from .packets import CHANNELS, Unusable
 
@@ -33,7 +34,7 @@ class SetWriter:
     InputError
         The folder holds stamps already.
     OutputError
-        It cannot be written.
+        It cannot be written, or another run is writing to it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,8 +44,9 @@ class SetWriter:
         if (folder / "card.json").exists() or (folder / "plan.json").exists():
             raise InputError(f"{folder} holds other stamps: choose a new folder")
         try:
-            shutil.rmtree(self.draft, ignore_errors=True)
-            self.draft.mkdir(parents=True)
+            self.draft.mkdir(parents=True, exist_ok=True)
+            self._lock = FolderLock(self.draft)
+            swept(self.draft)
             self._pixels: BinaryIO = (self.draft / "pixels.npy").open("wb")
             self._pixels.write(_npy_header(0))
         except OSError as error:
@@ -98,6 +100,7 @@ class SetWriter:
         """Remove what is half done."""
         self._pixels.close()
         shutil.rmtree(self.draft, ignore_errors=True)
+        self._lock.close()
 
     def _join(self, path: Path) -> None:
         """Write one catalogue: a column for every name of any part, of a type that holds all of its values."""

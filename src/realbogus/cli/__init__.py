@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -72,6 +73,13 @@ def parser() -> ArgumentParser:
     return top
 
 
+class _Console(Console):
+    """A console whose reader may go away, as `head` does when it has its lines: rich would end with status 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status: 0 done, 1 could not be done, 2 wrong usage, 130 interrupted."""
     options = parser().parse_args(None if arguments is None else list(arguments))
@@ -82,14 +90,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     errors = Console(stderr=True)
     verb = next(verb for verb in VERBS if verb.name == options.verb)
     try:
-        verb.run(options[options.verb], Console(), errors)
+        verb.run(options[options.verb], _Console(), errors)
     except RealbogusError as error:
         return _failed(errors, error)
     except KeyboardInterrupt:
         errors.print("interrupted; the same command carries on, or starts again where it cannot")
         return 130
     except BrokenPipeError:  # the reader of our output went away, which is its right
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end goes nowhere
         return 0
     except OSError as error:  # a full disk, a share that went away: no fault of ours to show a traceback for
         return _failed(errors, error)

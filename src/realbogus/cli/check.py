@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 from jsonargparse import ArgumentParser
+from jsonargparse.typing import NonNegativeInt
 from rich.console import Console
 
 from ..curation.sets import check_apart, check_replaceable, open_stamps
@@ -35,7 +36,7 @@ def _check_arguments(parser: ArgumentParser) -> None:
     drawing(
         "--strata", type=float, nargs="*", action="extend", default=[], metavar="SCORE", help="scores between strata"
     )
-    drawing("--seed", type=int, default=0, help="of the draw and the intervals")
+    drawing("--seed", type=NonNegativeInt, default=0, help="of the draw and the intervals")
     telling = parser.add_argument_group("result").add_argument
     telling("--votes", type=str, default=None, metavar="FILE",
             help="file of votes, the majority decides (default: sample/votes.jsonl in the folder)")  # fmt: skip

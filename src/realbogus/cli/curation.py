@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
+from jsonargparse.typing import NonNegativeInt
 from rich.console import Console
 
 from ..columns import texts as column_texts
@@ -83,7 +84,7 @@ def _assemble_arguments(parser: ArgumentParser) -> None:
         metavar="NAME",
         help="channels to keep of sets that differ",
     )
-    add("--seed", type=int, default=0, help="of the draws of epochs and injected sources")
+    add("--seed", type=NonNegativeInt, default=0, help="of the draws of epochs and injected sources")
 
 
 def _assemble(options: Any, console: Console, errors: Console) -> None:
@@ -137,7 +138,7 @@ def _screen_arguments(parser: ArgumentParser) -> None:
     add("--epochs", type=int, default=None, help="by the size of the seed set where absent")
     add("--bands", type=float, nargs=2, default=[0.2, 0.9], metavar=("LOW", "HIGH"),
         help="below LOW keep, above HIGH hard, between review (default: 0.2 0.9)")  # fmt: skip
-    add("--seed", type=int, default=0, help="of everything random")
+    add("--seed", type=NonNegativeInt, default=0, help="of everything random")
 
 
 def _screen(options: Any, console: Console, errors: Console) -> None:
@@ -185,7 +186,7 @@ def _audit_arguments(parser: ArgumentParser) -> None:
     add("--epochs", type=int, default=None, help="by the number of stamps where absent")
     add("--top", type=int, default=None, metavar="N",
         help="stamps in the set to vet; 6 %% of the labels, or all that are probably wrong, where absent")  # fmt: skip
-    add("--seed", type=int, default=0, help="of everything random")
+    add("--seed", type=NonNegativeInt, default=0, help="of everything random")
 
 
 def _audit(options: Any, console: Console, errors: Console) -> None:
@@ -222,7 +223,7 @@ def _split_arguments(parser: ArgumentParser) -> None:
     add("--measure", action="store_true",
         help="train a quick network on this split and on the looser one: by how much that flatters")  # fmt: skip
     add("--epochs", type=int, default=None, help="of these networks; by the number of stamps where absent")
-    add("--seed", type=int, default=0, help="of everything random")
+    add("--seed", type=NonNegativeInt, default=0, help="of everything random")
 
 
 def _split(options: Any, console: Console, errors: Console) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 from jsonargparse import ArgumentParser
+from jsonargparse.typing import NonNegativeInt
 from rich.console import Console
 
 from ..errors import FrameError, InputError
 from ..files import write_whole
 from ..pipeline.products import for_votable
 from ..tables import FORMATS, read_any, write_parquet
-from .verb import Verb, bars, refuse_inputs, telescope_option, tell
+from .verb import Verb, bars, check_output_file, refuse_inputs, telescope_option, tell
 
 __all__ = ["VERBS"]
 
@@ -31,7 +32,7 @@ def _reference_arguments(parser: ArgumentParser) -> None:
 def _reference(options: Any, console: Console, errors: Console) -> None:
     from ..images.read import find_frames
     from ..pipeline.prepare import prepare_reference
-    from ..pipeline.settings import NightSettings, prepare_output
+    from ..pipeline.settings import NightSettings
     from ..pipeline.survey import look
     from ..pipeline.workers import run_jobs
 
@@ -39,7 +40,7 @@ def _reference(options: Any, console: Console, errors: Console) -> None:
     paths = find_frames(options.frames)
     out = Path(options.out)
     refuse_inputs(out, paths)
-    prepare_output(out.parent)
+    check_output_file(out)
     with bars(errors) as progress:
         jobs = [(path, options.telescope) for path in paths]
         seen = run_jobs(look, jobs, processes=1, progress=lambda done, of: progress("survey", done, of))
@@ -160,7 +161,7 @@ def _inject_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--inject-snr", type=float, nargs=2, default=[5.0, 50.0], metavar=("LO", "HI"), help="S/N range"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of everything random")
+    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="of everything random")
     telescope_option(parser)
 
 

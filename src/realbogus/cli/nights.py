@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
+from jsonargparse.typing import NonNegativeInt
 from rich.console import Console
 
 from ..errors import InputError
@@ -77,7 +78,7 @@ def _night_arguments(parser: ArgumentParser) -> None:
         metavar=("LO", "HI"),
         help="their S/N range",
     )
-    add("--seed", type=int, default=0, help="of everything random")
+    add("--seed", type=NonNegativeInt, default=0, help="of everything random")
     add(
         "--calibrate",
         action="store_true",
@@ -171,7 +172,7 @@ def _simulate_arguments(parser: ArgumentParser) -> None:
         help="instead of a night, write the benchmark stamps of this size: smoke, small or paper; "
         "fixed by seed, a run that was cut off carries on",
     )
-    add("--seed", type=int, default=0, help="of everything random")
+    add("--seed", type=NonNegativeInt, default=0, help="of everything random")
     add("--jobs", type=int, default=1, help="processes, for --stamps and --scale")
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from jsonargparse import ArgumentParser
+from jsonargparse.typing import NonNegativeInt
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
@@ -30,7 +31,7 @@ def _arguments(parser: ArgumentParser) -> None:
     add("--engine", default="local", help="local, or ray for the cluster at RAY_ADDRESS (default: local)")
     add("--jobs", type=int, default=None, metavar="N",
         help="networks trained at a time; one a processor, or one alone on a GPU, where absent")  # fmt: skip
-    add("--seed", type=int, default=0, help="of splits, networks and bootstraps; the data have their own")
+    add("--seed", type=NonNegativeInt, default=0, help="of splits, networks and bootstraps; the data have their own")
 
 
 def _run(options: Any, console: Console, errors: Console) -> None:

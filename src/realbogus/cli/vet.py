@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
+from jsonargparse.typing import NonNegativeInt
 from rich.console import Console
 
 from ..doors import LOOPBACK, bind, is_loopback, keep_token
@@ -32,7 +33,7 @@ def _vet_arguments(parser: ArgumentParser) -> None:
     add("stamps", type=str, help="folder of stamps")
     add("-o", "--out", "--votes", dest="votes", type=str, default=None, metavar="FILE", help=_VOTES)
     add("--order", default="random", help="random, set, score, uncertainty or disagreement (default: %(default)s)")
-    add("--seed", type=int, default=0, help="of the order by chance and of the repeats")
+    add("--seed", type=NonNegativeInt, default=0, help="of the order by chance and of the repeats")
     add("--page", type=int, default=20, metavar="N", help="stamps on a page (default: %(default)s)")
     add("--repeats", type=float, default=0.05, metavar="SHARE",
         help="share of the stamps that each vetter sees twice, unannounced (default: %(default)s)")  # fmt: skip

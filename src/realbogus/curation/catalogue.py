@@ -13,7 +13,7 @@ from astropy.time import Time
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..tables import read_parquet
+from ..tables import read_any
 
 __all__ = ["as_catalogue", "read_catalogue"]
 
@@ -28,7 +28,6 @@ _NAMES = {
         "name", "id", "oid", "designation", "source_id", "main_id", "object", "objectid", "star", "targetname",
     ),
 }  # fmt: skip
-_FORMATS = {".vot": "votable", ".xml": "votable", ".fits": "fits", ".ecsv": "ascii.ecsv", ".csv": "ascii.csv"}
 _JD_OF_MJD = 2_400_000.5
 
 
@@ -38,7 +37,7 @@ def read_catalogue(path: Path | str, *, moving: bool = False) -> Table:
     Parameters
     ----------
     path : path
-        The file; its suffix names the format.
+        The file; its suffix or its first bytes tell the format.
     moving : bool
         Whether it predicts where objects are at a time, and so must have times.
 
@@ -52,23 +51,14 @@ def read_catalogue(path: Path | str, *, moving: bool = False) -> Table:
     InputError
         It cannot be read, or as in `as_catalogue`.
     """
-    path = Path(path)
-    try:
-        table = (
-            read_parquet(path)
-            if path.suffix == ".parquet"
-            else Table.read(path, format=_FORMATS.get(path.suffix.lower(), "ascii"))
-        )
-    except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
-        raise InputError(f"catalogue {path} cannot be read as a table: {error}") from error
-    return as_catalogue(table, moving=moving, what=f"catalogue {path}")
+    return as_catalogue(read_any(path), moving=moving, what=f"catalogue {path}")
 
 
 def as_catalogue(table: Table, *, moving: bool = False, what: str = "the catalogue") -> Table:
     """Bring a table of known objects into one form.
 
-    Columns are found by the names that catalogues give them. Coordinates are degrees, or sexagesimal text (hours
-    and degrees); pixels are 0-based centres; a time is MJD, JD or ISO text, UTC.
+    Columns are found by the names that catalogues give them. Coordinates are in the unit of their column, else
+    degrees, or sexagesimal text (hours and degrees); pixels are 0-based centres; a time is MJD, JD or ISO text, UTC.
 
     Parameters
     ----------
@@ -162,7 +152,10 @@ def _degrees(column: Column, unit: u.Unit, what: str) -> NDArray[np.float64]:
     """Return degrees of numbers, of numbers as text, or of sexagesimal text in `unit`."""
     values = _plain(column)
     if values.dtype.kind == "f":
-        return values
+        try:
+            return np.asarray(values * u.Unit(column.unit or u.deg).to(u.deg))
+        except (ValueError, TypeError, u.UnitConversionError):  # a word that is no unit of an angle says nothing
+            return values
     found = np.full(len(values), np.nan)
     for row, word in enumerate(values.tolist()):
         try:

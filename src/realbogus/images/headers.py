@@ -158,6 +158,8 @@ def moment(value: str | float, clock: str | None = None) -> float | None:
 def mid_exposure_mjd(header: Header, cards: TimeCards, exposure_s: float | None) -> float | None:
     """Return the middle of the exposure as MJD (UTC), or None when no card tells it.
 
+    A number that is rounded to a second or worse gives way to a card that means the same moment more exactly.
+
     Parameters
     ----------
     header : astropy.io.fits.Header
@@ -170,14 +172,22 @@ def mid_exposure_mjd(header: Header, cards: TimeCards, exposure_s: float | None)
     clocks = [value for key in cards.time_of_day if isinstance(value := card(header, key), str)]
     clock = next((value for value in clocks if _CLOCK.match(value)), None)
     for keywords, shift in ((cards.middle, 0.0), (cards.start, half)):
-        for keyword in keywords:
-            value = card(header, keyword)
-            if value is None or isinstance(value, bool):
-                continue
-            mjd = moment(value, clock)
-            if mjd is not None:
-                return mjd + shift
+        values = [value for key in keywords if (value := card(header, key)) is not None and not isinstance(value, bool)]
+        said = [(mjd, _step(value)) for value in values if (mjd := moment(value, clock)) is not None]
+        if said:
+            mjd, step = said[0]
+            if step > 1e-5:
+                mjd = next((other for other, finer in said if finer < step and abs(other - mjd) <= step), mjd)
+            return mjd + shift
     return None
+
+
+def _step(value: str | float) -> float:
+    """Return the days of the last decimal place that a number shows; 0 of a date, which has seconds."""
+    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
+        return 0.0
+    words = str(value).strip().upper()
+    return 0.0 if "E" in words or "D" in words else 10.0 ** -len(words.partition(".")[2].rstrip("0"))
 
 
 def celestial_wcs(header: Header, shape: tuple[int, int]) -> WCS | None:

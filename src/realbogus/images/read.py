@@ -46,7 +46,8 @@ def find_frames(folder: Path | str) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder: give the folder that holds a night's FITS frames")
-    found = sorted(p for p in folder.iterdir() if p.name.lower().endswith(_SUFFIXES) and p.is_file())
+    # a link into nowhere is a frame too, one that fails
+    found = sorted(p for p in folder.iterdir() if p.name.lower().endswith(_SUFFIXES) and not p.is_dir())
     found = [path for path in found if not path.name.startswith(".")]
     if not found:
         raise InputError(f"no FITS frame in {folder}: expected files ending in {', '.join(_SUFFIXES)}")

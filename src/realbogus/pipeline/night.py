@@ -14,6 +14,7 @@ from astropy.table import Table
 from .. import __version__
 from ..classifier import Classifier
 from ..errors import ConfigError, FrameError, InputError
+from ..files import FolderLock
 from ..images.read import find_frames
 from ..processes import processors
 from ..runtimes import default_model, load_classifier
@@ -22,6 +23,7 @@ from .associate import add_sources, detector_fixed, flag_known, read_known
 from .chain import FrameResult
 from .deliver import deliver
 from .flags import add_flags
+from .prepare import check_reference
 from .settings import NightSettings, model_identity, prepare_output
 from .tally import calibrated, counts, gather, injections, passes, scores_of
 from .work import Progress, Work, carry_out, clear, own
@@ -122,6 +124,8 @@ def night(
     started = perf_counter()
     if threshold is not None and not 0 <= threshold <= 1:
         raise ConfigError(f"threshold {threshold:g}: scores lie between 0 and 1")
+    if not known_radius_arcsec > 0:
+        raise ConfigError(f"known radius {known_radius_arcsec:g} arcsec: give a distance above 0")
     chosen = settings if settings is not None else NightSettings(**choices)
     also = products.check_formats(also)
     catalogue = read_known(known) if known is not None else Table()
@@ -129,50 +133,54 @@ def night(
     source = default_model() if model is None else model
     classifier = load_classifier(source) if isinstance(source, (str, Path)) else source
     folder = prepare_output(Path(out), paths)
+    check_reference(chosen)
     # An object cannot be handed to another process, a path can.
     handed = str(source) if isinstance(source, (str, Path)) else classifier
     processes = _processes(jobs) if isinstance(handed, str) else 1
 
-    identity = model_identity(source, classifier.card.to_json())
-    scratch = own(folder, chosen.fingerprint(paths, identity))
-    work = carry_out(paths, chosen, handed, scratch, processes, progress or (lambda stage, done, of: None))
-    clock = perf_counter()
-    results = [FrameResult.load(part) for part in work.parts]
-    rows, truth = gather(results), injections(results)
-    summary: dict[str, Any] = {
-        "realbogus": __version__,
-        "frames": {"in": len(paths), "used": len(work.parts), "failed": dict(sorted(work.failed.items()))},
-        "telescope": chosen.telescope, "method": chosen.method, "detector": chosen.detector,
-        "model": classifier.card.name, "model_version": classifier.card.version,
-        "settings": vars(chosen), "warnings": _warnings(work),
-    }  # fmt: skip
-    if work.baseline is not None and len(rows):
-        fwhm = work.baseline.reference.measurement.fwhm
-        add_sources(rows, fwhm)
-        add_flags(rows, detector_fixed(rows, fwhm))
-        flag_known(rows, catalogue, known_radius_arcsec)
-        if len(catalogue) and not np.isfinite(np.asarray(rows["ra"], dtype=float)).any():
-            summary["warnings"].append("no frame has a WCS, so no candidate could be matched with the known objects")
-    cut = classifier.card.threshold if threshold is None else float(threshold)
-    if chosen.calibrate and len(rows):
-        try:
-            summary["calibration"] = calibrated(rows, truth, chosen.completeness)
-            cut = summary["calibration"]["threshold"] if threshold is None else cut
-        except InputError as error:
-            summary["warnings"].append(f"the threshold was not calibrated: {error}")
-    summary["threshold"] = cut
-    summary |= counts(rows, truth, cut, injected=bool(chosen.inject))
-    rows = _with_verdict(rows, cut, classifier)
-    summary["seconds"] = work.seconds | {"gather": perf_counter() - clock}
-    rows, summary = deliver(folder, rows, truth, summary, work, results, also, started, chosen.reference)
-    clear(folder)
-    if not work.parts:
-        name, reason = next(iter(work.failed.items()))
-        raise FrameError(
-            f"none of the {len(paths)} frames could be used; the first, {name}: {reason}. "
-            f"{folder / 'summary.json'} has the reason of each"
-        )
-    return NightResult(folder, rows, summary)
+    with FolderLock(folder):
+        identity = model_identity(source, classifier.card.to_json())
+        scratch = own(folder, chosen.fingerprint(paths, identity))
+        work = carry_out(paths, chosen, handed, scratch, processes, progress or (lambda stage, done, of: None))
+        clock = perf_counter()
+        results = [FrameResult.load(part) for part in work.parts]
+        rows, truth = gather(results), injections(results)
+        summary: dict[str, Any] = {
+            "realbogus": __version__,
+            "frames": {"in": len(paths), "used": len(work.parts), "failed": dict(sorted(work.failed.items()))},
+            "telescope": chosen.telescope, "method": chosen.method, "detector": chosen.detector,
+            "model": classifier.card.name, "model_version": classifier.card.version,
+            "settings": vars(chosen), "warnings": _warnings(work),
+        }  # fmt: skip
+        if work.baseline is not None and len(rows):
+            fwhm = work.baseline.reference.measurement.fwhm
+            add_sources(rows, fwhm)
+            add_flags(rows, detector_fixed(rows, fwhm))
+            flag_known(rows, catalogue, known_radius_arcsec)
+            if len(catalogue) and not np.isfinite(np.asarray(rows["ra"], dtype=float)).any():
+                summary["warnings"].append(
+                    "no frame has a WCS, so no candidate could be matched with the known objects"
+                )
+        cut = classifier.card.threshold if threshold is None else float(threshold)
+        if chosen.calibrate and len(rows):
+            try:
+                summary["calibration"] = calibrated(rows, truth, chosen.completeness)
+                cut = summary["calibration"]["threshold"] if threshold is None else cut
+            except InputError as error:
+                summary["warnings"].append(f"the threshold was not calibrated: {error}")
+        summary["threshold"] = cut
+        summary |= counts(rows, truth, cut, injected=bool(chosen.inject))
+        rows = _with_verdict(rows, cut, classifier)
+        summary["seconds"] = work.seconds | {"gather": perf_counter() - clock}
+        rows, summary = deliver(folder, rows, truth, summary, work, results, also, started, chosen.reference)
+        clear(folder)
+        if not work.parts:
+            name, reason = next(iter(work.failed.items()))
+            raise FrameError(
+                f"none of the {len(paths)} frames could be used; the first, {name}: {reason}. "
+                f"{folder / 'summary.json'} has the reason of each"
+            )
+        return NightResult(folder, rows, summary)
 
 
 def _frames(frames: Path | str | Sequence[Path | str]) -> list[Path]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from astropy.wcs import WCS
 
-from ..errors import FrameError
+from ..errors import FrameError, InputError
 from ..images.align import Transform, inverse, shifted, union_grid
 from ..images.frame import Frame
 from ..images.members import choose_members
@@ -44,6 +44,25 @@ class Baseline:
     reference: Reference
     transforms: dict[str, Transform]
     failed: dict[str, str]
+
+
+def check_reference(settings: NightSettings) -> None:
+    """Refuse a given reference that is none, before anything is done: every frame would fail by it.
+
+    Raises
+    ------
+    InputError
+        It cannot be used.
+    """
+    if settings.reference is None:
+        return
+    try:
+        read_reference(settings.reference, settings.telescope)
+    except FrameError as error:
+        raise InputError(
+            f"the reference {settings.reference} cannot be used: {error}; give another, or none, and one is made of "
+            "the frames"
+        ) from error
 
 
 def prepare_reference(sightings: Sequence[Sighting], settings: NightSettings, path: Path) -> Baseline:

@@ -128,7 +128,7 @@ def _write_regions(rows: Table, path: Path) -> None:
     """DS9 regions of the candidates above threshold, in sky coordinates where they are known."""
     lines = ["# Region file format: DS9 version 4.1", "global color=cyan"]
     for row in rows[np.asarray(rows["real"], dtype=bool)]:
-        text = f"{row['score']:.3f} {row['frame']}".replace("{", "(").replace("}", ")")
+        text = " ".join(f"{row['score']:.3f} {row['frame']}".replace("{", "(").replace("}", ")").split())
         if np.isfinite(row["ra"]):
             place = f'fk5; circle({row["ra"]:.7f},{row["dec"]:.7f},10")'
         else:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from .. import __version__
+from ..curation.sets import check_replaceable
 from ..errors import ConfigError, InputError, OutputError
 from ..files import writable_folder
 from ..images.detect import DETECTORS
@@ -167,6 +168,8 @@ def prepare_output(folder: Path, frames: Sequence[Path] = ()) -> Path:
     stamps = folder / "stamps"
     if stamps.exists() and not _of_a_night(stamps):
         raise OutputError(f"{stamps} is no result of a night and would be overwritten; choose another output with -o")
+    if stamps.exists():
+        check_replaceable(stamps, "night")  # votes lie there
     return writable_folder(folder)
 
 

@@ -216,7 +216,7 @@ def _cut(
     view = cells.reshape(planes, count, STAMP_SIZE, STAMP_SIZE)
     target = slice(half - middle + low, half - middle + high)
     view[:, :, target, target] = np.moveaxis(stamps[:, :, low:high, low:high], 1, 0)
-    pixels, missing, usable = filled(cells)
+    pixels, missing, usable = filled(cells, min_valid=0.0)  # a smaller stamp was sent whole, as adapters take it
     return pixels, missing.astype(np.float64), usable
 
 

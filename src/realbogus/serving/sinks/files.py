@@ -18,6 +18,7 @@ from astropy.table import MaskedColumn, Table
 
 from ...columns import texts
 from ...errors import OutputError
+from ...files import FolderLock, swept
 from ...pipeline.products import for_votable
 from ...tables import as_arrow, as_table
 from ..batch import Failed, Scored
@@ -58,7 +59,7 @@ class TableFile:
     Raises
     ------
     OutputError
-        The folder cannot be written.
+        The folder cannot be written, or another run is writing the same file.
     """
 
     #: The file is there when it is closed.
@@ -72,8 +73,9 @@ class TableFile:
         if self.path.is_dir():
             raise OutputError(f"cannot write {path}: it is a folder; choose another name, or remove it")
         try:
-            shutil.rmtree(self._scratch, ignore_errors=True)
-            self._scratch.mkdir(parents=True)
+            self._scratch.mkdir(parents=True, exist_ok=True)
+            self._lock = FolderLock(self._scratch)
+            swept(self._scratch)
             self._seen, self._refused = (Seen(self._scratch / name) for name in ("seen", "refused"))
             self._reasons: IO[str] = (self._scratch / "failed.csv").open("w", newline="", encoding="utf-8")
         except (OSError, sqlite3.Error) as error:
@@ -116,7 +118,7 @@ class TableFile:
         OutputError
             It cannot be written.
         """
-        if not self._scratch.exists():
+        if self._reasons.closed:
             return
         try:
             self._reasons.close()
@@ -128,6 +130,7 @@ class TableFile:
             self._seen.close()
             self._refused.close()
             shutil.rmtree(self._scratch, ignore_errors=True)
+            self._lock.close()
 
     def _place(self) -> None:
         made = self._scratch / f"made{self.path.suffix}"

@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...errors import FrameError, InputError, OutputError
-from ...images.reference_io import read_reference
-from ...pipeline.prepare import prepare_reference
+from ...pipeline.prepare import check_reference, prepare_reference
 from ...pipeline.settings import NightSettings
 from ...pipeline.survey import Sighting, look, of_one_filter
 from ..arrivals import Arrival
@@ -58,15 +57,7 @@ class FolderReference:
 
     def check(self) -> None:
         """Refuse a given reference that is none (InputError): every frame would fail by it, and be noted as done."""
-        if self._settings.reference is None:
-            return
-        try:
-            read_reference(self._settings.reference, self._settings.telescope)
-        except FrameError as error:
-            raise InputError(
-                f"the reference {self._settings.reference} cannot be used: {error}; give another, or none, and one is "
-                "made of the first frames"
-            ) from error
+        check_reference(self._settings)
 
     def find(self, fresh: Sequence[Arrival]) -> Path | None:
         """Return the reference's path, or None where it waits for more frames than these; may raise OutputError."""

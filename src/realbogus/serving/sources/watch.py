@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError, OutputError
+from ...files import FolderLock
 from ...pipeline.chain import FrameResult
 from ...pipeline.settings import NightSettings, model_identity
 from ...pipeline.work import carry_out, own
@@ -82,7 +83,7 @@ class WatchSource:
     InputError
         No such folder, numbers that cannot be, or (when frames are asked for) a reference that is none.
     OutputError
-        `work` cannot be written.
+        `work` cannot be written, or another run is at work there.
     """
 
     #: Nobody knows how many there will be.
@@ -117,6 +118,7 @@ class WatchSource:
             (self.work / "frames").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot write to {self.work}: {error}; choose a folder you may write") from error
+        self._lock = FolderLock(self.work)
         self._done = Searched(self.work / "done.jsonl", prefix)
         self._pool: ProcessPoolExecutor | None = None
         self._child: int | None = None
@@ -164,6 +166,7 @@ class WatchSource:
                 if child.pid == self._child:
                     child.kill()  # it passes over SIGTERM
             pool.shutdown(cancel_futures=True)  # waits, as `adapters.collect` does
+        self._lock.close()
 
     def _scratch(self, file: Arrival) -> Path:
         # another file of that name may be searched while this one is committed
