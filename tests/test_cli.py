@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -165,6 +166,36 @@ def test_a_reader_that_goes_away_is_no_failure(difference, tmp_path):
     line = ["bash", "-c", f"{words} | true; exit ${{PIPESTATUS[0]}}"]
     done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "") and (tmp_path / "d.csv").is_file()
+
+
+def test_a_verb_goes_on_without_its_reader(monkeypatch, tmp_path):
+    """What it prints before it writes must not keep it from writing."""
+
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+        def flush(self):
+            raise BrokenPipeError
+
+    def verb(options, console, errors):
+        console.print("a line that nobody reads")
+        console.print("another")
+        (tmp_path / "written").touch()
+
+    monkeypatch.setattr("realbogus.cli.VERBS", (replace(VERBS[0], run=verb), *VERBS[1:]))
+    monkeypatch.setattr(sys, "stdout", Gone())
+    assert VERBS[0].name == "night" and main(["night", "frames", "-o", str(tmp_path)]) == 0
+    assert (tmp_path / "written").is_file()
+
+
+def test_a_pipe_that_breaks_elsewhere_is_an_error(monkeypatch, tmp_path, capsys):
+    def verb(options, console, errors):
+        raise BrokenPipeError(32, "a worker went away")
+
+    monkeypatch.setattr("realbogus.cli.VERBS", (replace(VERBS[0], run=verb), *VERBS[1:]))
+    assert main(["night", "frames", "-o", str(tmp_path)]) == 1
+    assert "a worker went away" in capsys.readouterr().err
 
 
 def test_reference_never_overwrites_a_frame(frame, fails):

@@ -7,7 +7,7 @@ import pytest
 from astropy.table import MaskedColumn, Table, vstack
 
 from realbogus.errors import InputError, OutputError
-from realbogus.stamps import UNLABELLED, StampSet
+from realbogus.stamps import FILES, UNLABELLED, StampSet
 
 
 def make(count=5, channels=("difference",)):
@@ -139,6 +139,7 @@ def test_a_save_that_fails_leaves_the_earlier_set(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="No space left"):
         make(count=3).save(tmp_path / "set")
     np.testing.assert_array_equal(StampSet.load(tmp_path / "set").pixels, kept.pixels)
+    assert sorted(path.name for path in (tmp_path / "set").iterdir()) == sorted(FILES)
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "bundle.json", "card.json"])

@@ -39,6 +39,8 @@ class FolderLock:
     ----------
     folder : path
         That is there.
+    what : path, optional
+        What is written, for the message; the folder itself by default.
 
     Raises
     ------
@@ -55,26 +57,31 @@ class FolderLock:
     realbogus.errors.OutputError: another run is writing to ...: wait until it has ended, or choose another output
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: Path | str, *, what: Path | str | None = None) -> None:
         self._file: int | None = None
+        self._process = os.getpid()
+        what = folder if what is None else what
         try:
             file = os.open(folder, os.O_RDONLY)
         except OSError as error:
-            raise OutputError(f"cannot write to {folder}: {error}; choose a folder you may write") from error
+            raise OutputError(f"cannot write to {what}: {error}; choose a folder you may write") from error
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                os.close(file)
-                raise OutputError(
-                    f"another run is writing to {folder}: wait until it has ended, or choose another output"
-                ) from error
+            held = _locks(file, folder)
+        except BaseException:
+            os.close(file)
+            raise
+        if not held:
+            os.close(file)
+            raise OutputError(f"another run is writing to {what}: wait until it has ended, or choose another output")
         self._file = file
 
     def close(self) -> None:
         """Let others in; may be called again."""
         file, self._file = self._file, None
         if file is not None:
+            if os.getpid() == self._process:  # a forked child has the same lock, and must not end it
+                with contextlib.suppress(OSError):
+                    fcntl.flock(file, fcntl.LOCK_UN)
             os.close(file)
 
     def __enter__(self) -> FolderLock:
@@ -86,6 +93,18 @@ class FolderLock:
     def __del__(self) -> None:
         with contextlib.suppress(OSError):
             self.close()
+
+
+def _locks(file: int, folder: Path | str) -> bool:
+    """Lock an open folder, and say whether it is held: not by another run, and still the one of that name."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EWOULDBLOCK, errno.EACCES)
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(folder))
+    except FileNotFoundError:  # the run before this one has just ended, and its scratch folder with it
+        return False
 
 
 def swept(folder: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +23,10 @@ from .columns import numbers, texts
 from .errors import InputError, OutputError
 from .tables import read_parquet, write_parquet
 
-__all__ = ["IGNORE", "STAMP_SIZE", "UNLABELLED", "StampSet", "labels_of", "refuse_model", "refuse_stamps"]
+__all__ = ["FILES", "IGNORE", "STAMP_SIZE", "UNLABELLED", "StampSet", "labels_of", "refuse_model", "refuse_stamps"]
 
+#: What a set is on disk; the card is written last.
+FILES = ("pixels.npy", "catalogue.parquet", "card.json")
 #: Side of a stamp in pixels (paper, section 2.2.1).
 STAMP_SIZE = 64
 #: Label of a stamp nobody has judged.
@@ -166,17 +169,19 @@ class StampSet:
         folder = Path(folder)
         refuse_model(folder)
         draft = folder / ".saving"
+        shutil.rmtree(draft, ignore_errors=True)
         try:
-            draft.mkdir(parents=True, exist_ok=True)
+            draft.mkdir(parents=True)
             np.save(draft / "pixels.npy", np.ascontiguousarray(self.pixels, dtype=np.float32), allow_pickle=False)
             write_parquet(self.catalogue, draft / "catalogue.parquet")
             self.write_card(draft, self.channels, self.pixels.shape, self.provenance)
             (folder / "card.json").unlink(missing_ok=True)
-            for name in ("pixels.npy", "catalogue.parquet", "card.json"):  # where the card is, all is
+            for name in FILES:  # the card last: where it is, all is
                 os.replace(draft / name, folder / name)
-            draft.rmdir()
         except OSError as error:
             raise OutputError(f"cannot write stamps to {folder}: {error}; choose a folder you may write") from error
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
         return folder
 
     @staticmethod

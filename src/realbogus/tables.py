@@ -143,15 +143,17 @@ def read_any(path: Path | str, ids: str = "id") -> Table:
     ['0001']
     """
     path = Path(path)
-    if path.suffix == ".parquet":
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
         return read_parquet(path)
+    kind = FORMATS.get(suffix)
     try:
         try:
-            table = Table.read(path, format=FORMATS.get(path.suffix))
+            table = Table.read(path, format=kind)
         except IORegistryError:  # a suffix that says nothing, as of Source Extractor's .cat
-            table = Table.read(path, format="ascii")
-        if ids in table.colnames and table[ids].dtype.kind in "iuf" and path.suffix not in (".ecsv", ".vot", ".fits"):
-            kind = FORMATS.get(path.suffix, "ascii")
+            kind = "ascii"
+            table = Table.read(path, format=kind)
+        if kind in ("ascii", "ascii.csv") and ids in table.colnames and table[ids].dtype.kind in "iuf":
             table = Table.read(path, format=kind, converters={ids: [ascii.convert_numpy(str)]})
         return table
     except Exception as error:  # astropy's readers raise what they stumble over

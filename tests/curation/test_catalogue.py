@@ -77,11 +77,15 @@ def test_a_missing_file_is_said(tmp_path):
         read_catalogue(tmp_path / "nothing.csv")
 
 
-@pytest.mark.parametrize(("suffix", "format"), [("fit", "fits"), ("fits.gz", "fits"), ("votable", "votable")])
+@pytest.mark.parametrize(
+    ("suffix", "format"),
+    [("fit", "fits"), ("fits.gz", "fits"), ("FITS", "fits"), ("votable", "votable"), ("xml", "votable"),
+     ("CSV", "ascii.csv"), ("dat", "ascii")],
+)  # fmt: skip
 def test_what_a_suffix_does_not_say_the_first_bytes_do(tmp_path, suffix, format):
     path = tmp_path / f"known.{suffix}"
-    Table({"name": ["a"], "ra": [10.0], "dec": [-5.0]}).write(path, format=format)
-    assert read_catalogue(path)["ra", "dec"].as_array().tolist() == [(10.0, -5.0)]
+    Table({"id": [7], "ra": [10.0], "dec": [-5.0]}).write(path, format=format)
+    assert read_catalogue(path).as_array().tolist() == [("7", 10.0, -5.0)]
 
 
 def test_units_of_columns_are_obeyed():
@@ -91,3 +95,6 @@ def test_units_of_columns_are_obeyed():
     assert found["ra"][0] == pytest.approx(262.5) and found["dec"][0] == pytest.approx(np.degrees(0.5))
     table["ra"].unit = table["dec"].unit = "mag"  # says nothing of an angle
     assert as_catalogue(table)["ra"][0] == 17.5
+    words = Table({"name": ["a"], "ra": ["17.5"], "dec": ["30"]})
+    words["ra"].unit, words["dec"].unit = "h", "arcmin"
+    assert as_catalogue(words)["ra", "dec"].as_array().tolist() == [(262.5, 0.5)]

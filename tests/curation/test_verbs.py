@@ -133,7 +133,6 @@ def test_screening_with_a_model_that_is_there(night, tmp_path, run):
         (["assemble", "SET", "-o", "OUT", "--variables", "nothing.csv"], "cannot be read as a table"),
         (["assemble", "SET", "SET", "-o", "OUT"], "named twice"),
         (["assemble", "SET", "-o", "OUT", "--weight", "vote"], "ORIGIN=NUMBER"),
-        (["assemble", "SET", "-o", "OUT", "--seed", "-1"], "whole number"),
         (["screen", "SET", "-o", "OUT", "--bands", "0.9", "0.2"], "low <= high"),
         (["screen", "SET", "-o", "OUT", "--network", "vgg99"], "known are"),
         (["screen", "SET", "-o", "OUT", "--model", "nothing.onnx"], "there is no model"),

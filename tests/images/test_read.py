@@ -308,6 +308,10 @@ def test_a_camera_setting_is_no_gain(tmp_path):
     assert read_frame(tmp_path / "both.fits").gain == 0.25
     frame = read_frame(tmp_path / "setting.fits")
     assert frame.gain == pytest.approx(0.9, rel=0.2) and "setting" in frame.notes["gain_ignored"]
+    # a read noise of 37 electrons would explain it, and the header says 1.5
+    pixels = _sky_and_stars(sky=20.0, noise=4.0).astype(np.float32)
+    fits.writeto(tmp_path / "dark.fits", pixels, fits.Header({"GAIN": 10, "RDNOISE": 1.5}))
+    assert read_frame(tmp_path / "dark.fits").gain == pytest.approx(20 / 16, rel=0.2)
 
 
 def test_the_gain_of_a_dark_exposure_is_believed(tmp_path):
@@ -349,6 +353,7 @@ def test_a_negative_pedestal_and_a_subtracted_sky_do_not_spoil_the_gain(tmp_path
         ({"MJD-OBS": 58106.4821234, "DATE-OBS": "2017-12-19T11:33:43.3"}, 58106.4821234),
         ({"MJD-OBS": 58106.482, "DATE-OBS": "2017-12-19T04:33:43.3"}, 58106.482),  # local time, most likely
         ({"MJD-OBS": 58106.482}, 58106.482),
+        ({"MJD-OBS": "58106.50000", "DATE-OBS": "2017-12-19T13:00:00"}, 58106.5),  # zeros that somebody wrote
     ],
 )
 def test_a_rounded_time_gives_way_to_the_exact_one(tmp_path, cards, exact):

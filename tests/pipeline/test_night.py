@@ -478,7 +478,24 @@ def test_what_would_spoil_an_earlier_result_is_refused_before_it_is_touched(done
     with FolderLock(out), pytest.raises(OutputError, match="another run is writing to"):
         again()
     assert {path: path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()} == before
-    (out / "stamps" / "votes.jsonl").write_text("{}")
+    votes = out / "stamps" / "votes.jsonl"
+    votes.write_text("{}")
     with pytest.raises(OutputError, match=r"votes\.jsonl, which would be lost"):
         again()
-    assert (out / "stamps" / "votes.jsonl").read_text() == "{}"
+    assert votes.read_text() == "{}"
+
+
+def test_votes_that_are_cast_while_a_night_runs_stay(done, night_frames, classifier, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(done.folder, out)
+    (out / "stamps" / ".DS_Store").write_text("a file manager's")
+    votes = out / "stamps" / "votes.jsonl"
+    again = partial(
+        night, night_frames, out, model=classifier, telescope="mini-sitian", inject=6, inject_snr=(10.0, 50.0), seed=3
+    )
+    with pytest.raises(OutputError, match=r"votes\.jsonl, which would be lost: move it away"):
+        again(progress=lambda stage, number, of: votes.write_text("{}"))
+    assert votes.read_text() == "{}" and len(StampSet.load(out / "stamps"))
+    votes.rename(tmp_path / "votes.jsonl")
+    again()
+    assert read_parquet(out / "candidates.parquet")["id"].tolist() == list(done.candidates["id"])

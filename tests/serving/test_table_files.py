@@ -150,7 +150,7 @@ def test_two_runs_never_write_one_table(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     first = open_sink(str(path))
     first.write(scored(["a"]))
-    with pytest.raises(OutputError, match="another run is writing to"):
+    with pytest.raises(OutputError, match=r"^another run is writing to .*/t\.parquet: wait until"):
         open_sink(str(path))
     first.close()
     second = open_sink(str(path))
@@ -158,6 +158,16 @@ def test_two_runs_never_write_one_table(tmp_path: Path) -> None:
     second.close()
     second.close()  # once more does nothing
     assert read_parquet(path)["id"].tolist() == ["b", "c"] and [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_run_that_could_not_begin_keeps_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(tmp_path / "t.parquet")
+    with monkeypatch.context() as patch:
+        patch.setattr("realbogus.serving.sinks.files.Seen", lambda path: path.joinpath("no", "such").read_bytes())
+        with pytest.raises(OutputError, match="No such file") as kept:  # the error, and with it the frame, live on
+            open_sink(path)
+    open_sink(path).close(whole=False)
+    assert kept.value
 
 
 def test_rows_whose_scratch_went_away_are_not_called_written(tmp_path: Path) -> None:

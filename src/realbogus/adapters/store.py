@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError, OutputError
 from ..files import FolderLock, swept
-from ..stamps import STAMP_SIZE, StampSet
+from ..stamps import FILES, STAMP_SIZE, StampSet
 from .packets import CHANNELS, Unusable
 
 __all__ = ["SetWriter"]
@@ -45,11 +45,15 @@ class SetWriter:
             raise InputError(f"{folder} holds other stamps: choose a new folder")
         try:
             self.draft.mkdir(parents=True, exist_ok=True)
-            self._lock = FolderLock(self.draft)
+        except OSError as error:
+            raise OutputError(f"cannot write to {folder}: {error}; choose a folder you may write") from error
+        self._lock = FolderLock(self.draft, what=folder)
+        try:
             swept(self.draft)
             self._pixels: BinaryIO = (self.draft / "pixels.npy").open("wb")
             self._pixels.write(_npy_header(0))
         except OSError as error:
+            self._lock.close()
             raise OutputError(f"cannot write to {folder}: {error}; choose a folder you may write") from error
 
     def add(self, pixels: NDArray[np.float32], rows: pa.Table) -> None:
@@ -89,7 +93,7 @@ class SetWriter:
             self._join(self.draft / "catalogue.parquet")
             shape = (self.count, len(CHANNELS), STAMP_SIZE, STAMP_SIZE)
             StampSet.write_card(self.draft, CHANNELS, shape, provenance)
-            for name in ("pixels.npy", "catalogue.parquet", "card.json"):  # where the card is, all is
+            for name in FILES:  # the card last: where it is, all is
                 os.replace(self.draft / name, self.folder / name)
         except OSError as error:
             raise OutputError(f"cannot write to {self.folder}: {error}; is there room left?") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
@@ -74,10 +75,14 @@ def parser() -> ArgumentParser:
 
 
 class _Console(Console):
-    """A console whose reader may go away, as `head` does when it has its lines: rich would end with status 1."""
+    """A console whose reader may go away, as `head` does when it has its lines: the verb goes on, and writes its files.
+
+    rich would end the program there, with status 1.
+    """
 
     def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
+        self.quiet = True
+        _hang_up()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,12 +101,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         errors.print("interrupted; the same command carries on, or starts again where it cannot")
         return 130
-    except BrokenPipeError:  # the reader of our output went away, which is its right
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes at its end goes nowhere
-        return 0
+    except BrokenPipeError as error:  # the reader of our output went away, which is its right
+        return 0 if _hang_up() else _failed(errors, error)
     except OSError as error:  # a full disk, a share that went away: no fault of ours to show a traceback for
         return _failed(errors, error)
     return 0
+
+
+def _hang_up() -> bool:
+    """Say whether the reader of our output went away; what Python flushes at its end goes nowhere then."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        with contextlib.suppress(OSError, ValueError):  # an output that is no file has nothing to flush
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
+        return True
+    return False
 
 
 def _failed(errors: Console, error: Exception) -> int:

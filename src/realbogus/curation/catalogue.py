@@ -149,23 +149,31 @@ def _sky(ra: Column, dec: Column, what: str) -> tuple[NDArray[np.float64], NDArr
 
 
 def _degrees(column: Column, unit: u.Unit, what: str) -> NDArray[np.float64]:
-    """Return degrees of numbers, of numbers as text, or of sexagesimal text in `unit`."""
-    values = _plain(column)
+    """Return degrees of numbers or numbers as text in the column's unit, or of sexagesimal text in `unit`."""
+    values, scale = _plain(column), _scale(column, unit)
     if values.dtype.kind == "f":
-        try:
-            return np.asarray(values * u.Unit(column.unit or u.deg).to(u.deg))
-        except (ValueError, TypeError, u.UnitConversionError):  # a word that is no unit of an angle says nothing
-            return values
+        return values * scale
     found = np.full(len(values), np.nan)
     for row, word in enumerate(values.tolist()):
         try:
-            found[row] = np.nan if not word else float(word)
+            found[row] = np.nan if not word else float(word) * scale
         except ValueError:
             try:
                 found[row] = round(float(Angle(word, unit=unit).deg), 10)
             except ValueError as error:
                 raise InputError(f"{what}: the coordinate {word!r} cannot be read ({error})") from error
     return found
+
+
+def _scale(column: Column, unit: u.Unit) -> float:
+    """Return the degrees of one unit of the column; hours of time are right ascension, other words say nothing."""
+    try:
+        said = u.Unit(column.unit or u.deg)
+        if unit == u.hourangle and said.is_equivalent(u.hour):
+            return float(said.to(u.hour)) * 15.0
+        return float(said.to(u.deg))
+    except (ValueError, TypeError, u.UnitConversionError):
+        return 1.0
 
 
 def _number(column: Column, what: str) -> NDArray[np.float64]:

@@ -13,13 +13,12 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from ..errors import InputError, OutputError
-from ..stamps import StampSet
+from ..stamps import FILES, StampSet
 from ..tables import write_parquet
 
 __all__ = ["check_apart", "check_replaceable", "open_stamps", "remove_set", "write_set"]
 
 _BLOCK = 1024  # stamps copied at a time
-_FILES = ("pixels.npy", "catalogue.parquet", "card.json")
 
 
 def open_stamps(path: Path | str) -> StampSet:
@@ -161,8 +160,11 @@ def check_replaceable(folder: Path | str, origin: str, *, also: Sequence[str] = 
     folder = Path(folder)
     if not folder.exists():
         return
-    files = {*_FILES, *also}
-    others = sorted(path.name for path in folder.iterdir() if path.name not in files) if folder.is_dir() else ["a file"]
+    files = {*FILES, *also}
+    if folder.is_dir():  # hidden files are a file manager's
+        others = sorted(path.name for path in folder.iterdir() if path.name not in files and path.name[0] != ".")
+    else:
+        others = ["a file"]
     if others:
         raise OutputError(f"{folder} holds {', '.join(others[:3])}, which would be lost: choose another output with -o")
     if any(folder.iterdir()) and StampSet.load(folder).provenance.get("origin") != origin:

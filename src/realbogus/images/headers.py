@@ -187,7 +187,10 @@ def _step(value: str | float) -> float:
     if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
         return 0.0
     words = str(value).strip().upper()
-    return 0.0 if "E" in words or "D" in words else 10.0 ** -len(words.partition(".")[2].rstrip("0"))
+    places = words.partition(".")[2]
+    if not isinstance(value, str):
+        places = places.rstrip("0")  # Python's own
+    return 0.0 if "E" in words or "D" in words else 10.0 ** -len(places)
 
 
 def celestial_wcs(header: Header, shape: tuple[int, int]) -> WCS | None:

@@ -20,6 +20,7 @@ from .calibrate import completeness_bins
 from .chain import FrameResult
 from .page import write_report
 from .prepare import Baseline
+from .settings import check_stamps
 from .tally import passes, scores_of
 from .work import Work
 
@@ -86,6 +87,7 @@ def deliver(
         pixels, shown = _triptychs(rows, results)
         rows.remove_columns(["part", "row"])
     # whole or not there: what is half a stamp set would be no night's, and refused by the next run
+    check_stamps(stamps)  # once more: a night is long enough to vote in
     if stamps.exists():
         shutil.rmtree(folder / ".stamps.old", ignore_errors=True)
         os.replace(stamps, folder / ".stamps.old")

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from .. import __version__
-from ..curation.sets import check_replaceable
 from ..errors import ConfigError, InputError, OutputError
 from ..files import writable_folder
 from ..images.detect import DETECTORS
 from ..images.detect_sextractor import PROGRAMS
 from ..images.subtract import METHODS
 from ..images.telescope import telescope
+from ..stamps import FILES
 
 __all__ = ["FORMATS", "NightSettings", "model_identity", "prepare_output"]
 
@@ -163,14 +164,31 @@ def prepare_output(folder: Path, frames: Sequence[Path] = ()) -> Path:
     OutputError
         It cannot, it is the folder of the frames, or its `stamps` are of something else.
     """
-    if folder.resolve() in {path.resolve().parent for path in frames}:
+    # not Path.resolve: before Python 3.13 it has no patience with a link to itself, which is a frame that fails
+    if os.path.realpath(folder) in {os.path.dirname(os.path.realpath(path)) for path in frames}:
         raise OutputError(f"{folder} holds the frames, and the results would lie among them; choose another output")
-    stamps = folder / "stamps"
-    if stamps.exists() and not _of_a_night(stamps):
-        raise OutputError(f"{stamps} is no result of a night and would be overwritten; choose another output with -o")
-    if stamps.exists():
-        check_replaceable(stamps, "night")  # votes lie there
+    check_stamps(folder / "stamps")
     return writable_folder(folder)
+
+
+def check_stamps(stamps: Path) -> None:
+    """Refuse to replace stamps that are of no night, or among which somebody's votes lie.
+
+    Raises
+    ------
+    OutputError
+        Something would be lost.
+    """
+    if not stamps.exists():
+        return
+    if not _of_a_night(stamps):
+        raise OutputError(f"{stamps} is no result of a night and would be overwritten; choose another output with -o")
+    others = sorted(path.name for path in stamps.iterdir() if path.name not in FILES and path.name[0] != ".")
+    if others:
+        raise OutputError(
+            f"{stamps} holds {', '.join(others[:3])}, which would be lost: move it away, or choose another output "
+            "with -o; a night that was at its end goes on from there"
+        )
 
 
 def _of_a_night(stamps: Path) -> bool:

@@ -74,11 +74,15 @@ class TableFile:
             raise OutputError(f"cannot write {path}: it is a folder; choose another name, or remove it")
         try:
             self._scratch.mkdir(parents=True, exist_ok=True)
-            self._lock = FolderLock(self._scratch)
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error}; choose a place you may write, with room") from error
+        self._lock = FolderLock(self._scratch, what=path)
+        try:
             swept(self._scratch)
             self._seen, self._refused = (Seen(self._scratch / name) for name in ("seen", "refused"))
             self._reasons: IO[str] = (self._scratch / "failed.csv").open("w", newline="", encoding="utf-8")
         except (OSError, sqlite3.Error) as error:
+            self._lock.close()
             raise OutputError(f"cannot write {path}: {error}; choose a place you may write, with room") from error
         self._list = csv.writer(self._reasons)
         self._list.writerow(["id", "where", "reason"])

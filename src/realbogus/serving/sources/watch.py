@@ -118,10 +118,10 @@ class WatchSource:
             (self.work / "frames").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot write to {self.work}: {error}; choose a folder you may write") from error
-        self._lock = FolderLock(self.work)
         self._done = Searched(self.work / "done.jsonl", prefix)
         self._pool: ProcessPoolExecutor | None = None
         self._child: int | None = None
+        self._lock = FolderLock(self.work)
 
     def stop(self) -> None:
         """End after the frame at hand; may be called from a signal's handler."""
