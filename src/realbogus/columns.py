@@ -6,7 +6,10 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
-__all__ = ["flags", "numbers", "texts"]
+__all__ = ["JD_OF_MJD", "flags", "numbers", "texts"]
+
+#: Julian date of the Modified Julian Date 0.
+JD_OF_MJD = 2_400_000.5
 
 
 def numbers(table: Table, name: str) -> NDArray[np.float64]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..columns import JD_OF_MJD
 from .kind import Facts, PacketKind, number
 from .packets import Cutout
 
 __all__ = ["ARRAY", "FITS", "OWN_NAMES", "detector_of"]
 
-_JD_OF_MJD = 2_400_000.5
 _NUMBERS = ("ra", "dec", "mjd", "x", "y", "snr", "mag", "fwhm")
 _WORDS = ("source", "field", "frame", "night", "band")
 _SIGNS = {"t": 1, "true": 1, "+": 1, "f": -1, "false": -1, "-": -1}
@@ -31,8 +31,8 @@ def _sign(value: Any) -> int | None:
 
 def _facts(metadata: Mapping[str, Any], difference: Cutout) -> Facts:
     facts: Facts = {name: number(metadata.get(name)) for name in _NUMBERS}
-    if facts["mjd"] > _JD_OF_MJD:  # `--columns mjd=jd`
-        facts["mjd"] -= _JD_OF_MJD
+    if facts["mjd"] > JD_OF_MJD:  # `--columns mjd=jd`
+        facts["mjd"] -= JD_OF_MJD
     facts |= {name: None if metadata.get(name) is None else str(metadata[name]) for name in _WORDS}
     label = number(metadata.get("label"))
     facts["label"] = int(label) if label in (1, 0, -1, -2) else None

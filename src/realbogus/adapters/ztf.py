@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..columns import JD_OF_MJD
 from .kind import Facts, PacketKind, number
 from .packets import Cutout
 
@@ -53,7 +54,7 @@ def _facts(metadata: Mapping[str, Any], difference: Cutout) -> Facts:
         "field": None if field is None else f"{field}",
         "frame": None if frame is None else f"{frame}",
         "night": None if night is None else f"{night}",
-        "mjd": number(get("jd")) - 2400000.5,
+        "mjd": number(get("jd")) - JD_OF_MJD,
         "band": _BANDS.get(get("fid")),  # type: ignore[arg-type]
         "x": number(get("xpos")) - 1,  # the first pixel's centre is 1 in the packet, 0 here
         "y": number(get("ypos")) - 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from ..errors import InputError, OutputError
 
-__all__ = ["NEEDS_TORCH", "Verb", "bars", "check_output_file", "check_threshold", "telescope_option", "tell"]
+__all__ = [
+    "NEEDS_TORCH",
+    "Verb",
+    "bars",
+    "check_output_file",
+    "check_threshold",
+    "refuse_inputs",
+    "telescope_option",
+    "tell",
+]
 
 #: What is said where torch is absent and needed.
 NEEDS_TORCH = 'training and model folders need torch: pip install "realbogus[train]"'
@@ -71,7 +81,8 @@ def check_threshold(threshold: float | None) -> None:
 
 def refuse_inputs(out: Path | str, inputs: Sequence[Path | str]) -> None:
     """Refuse to write over what is read: a raw exposure cannot be taken again."""
-    if Path(out).resolve() in {Path(name).resolve() for name in inputs}:
+    # not Path.resolve, which ends at a link to itself
+    if os.path.realpath(out) in {os.path.realpath(name) for name in inputs}:
         raise InputError(f"{out} is what is read, and would be written over: choose another place with -o")
 
 

@@ -12,6 +12,7 @@ from astropy.table import Column, Table
 from astropy.time import Time
 from numpy.typing import NDArray
 
+from ..columns import JD_OF_MJD
 from ..errors import InputError
 from ..tables import read_any
 
@@ -28,7 +29,6 @@ _NAMES = {
         "name", "id", "oid", "designation", "source_id", "main_id", "object", "objectid", "star", "targetname",
     ),
 }  # fmt: skip
-_JD_OF_MJD = 2_400_000.5
 
 
 def read_catalogue(path: Path | str, *, moving: bool = False) -> Table:
@@ -200,7 +200,7 @@ def _mjd(column: Column, what: str) -> NDArray[np.float64]:
                 raise InputError(f"{what}: its times cannot be read ({error}); give MJD, JD or ISO text") from error
             return found
         values = found
-    days = np.where(values > _JD_OF_MJD, values - _JD_OF_MJD, values)
+    days = np.where(values > JD_OF_MJD, values - JD_OF_MJD, values)
     bad = (days < 15_000) | (days > 200_000)
     if bad.any():
         raise InputError(f"{what}: {column.name} {values[bad][0]:g} is neither MJD nor JD of 1900 or later")

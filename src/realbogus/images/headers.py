@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..columns import JD_OF_MJD
 from .telescope import Quantity, TimeCards
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def moment(value: str | float, clock: str | None = None) -> float | None:
         value = float(value.upper().replace("D", "E"))
     if not isinstance(value, str):
         if 2.4e6 < value < 2.6e6:
-            return float(value) - 2400000.5
+            return float(value) - JD_OF_MJD
         return float(value) if 15000 < value < 150000 else None
     iso, old = _ISO.match(value), _OLD.match(value)
     if iso:

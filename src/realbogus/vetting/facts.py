@@ -10,7 +10,7 @@ from astropy import units as u
 from astropy.coordinates import Angle
 from astropy.table import Table
 
-from ..columns import numbers, texts
+from ..columns import JD_OF_MJD, numbers, texts
 from ..errors import ConfigError
 
 __all__ = ["JUDGEMENTS", "LINKS", "check_facts", "facts", "links"]
@@ -99,7 +99,7 @@ def _written(catalogue: Table, column: str, form: str) -> list[str]:
 def _number(value: float, form: str) -> str:
     if form not in ("mjd", "jd"):
         return format(value, form)
-    day = value - 2400000.5 if form == "jd" else value
+    day = value - JD_OF_MJD if form == "jd" else value
     if not 15020 < day < 88069:  # the years 1900 to 2100
         return ""
     return f"{datetime(1858, 11, 17) + timedelta(days=day):%Y-%m-%d %H:%M:%S}"
