@@ -16,15 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from ..errors import InputError, OutputError
 
 __all__ = [
-    "NEEDS_TORCH",
-    "Verb",
-    "bars",
-    "check_output_file",
-    "check_threshold",
-    "refuse_inputs",
-    "telescope_option",
-    "tell",
-]
+    "NEEDS_TORCH", "Verb", "bars", "check_output_file", "check_threshold", "refuse_inputs", "telescope_option", "tell",
+]  # fmt: skip
 
 #: What is said where torch is absent and needed.
 NEEDS_TORCH = 'training and model folders need torch: pip install "realbogus[train]"'
