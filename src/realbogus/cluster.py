@@ -54,7 +54,8 @@ def _start(ray: Any, processes: int | None) -> None:
             _knock(address)
             ray.init(address=address, **quiet)
         else:
-            ray.init(num_cpus=processes, include_dashboard=False, **quiet)
+            # without "local" Ray would join whatever cluster was started on this machine last
+            ray.init(address="local", num_cpus=processes, include_dashboard=False, **quiet)
     except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(f"Ray at {address or 'this machine'} does not start: {error}") from error
 

@@ -26,7 +26,7 @@ def test_a_study_that_was_killed_ends_with_the_same_tables(whole: Path, tmp_path
     script = Path(__file__).with_name("killed.py")
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(script), str(tmp_path), *PLACES]
-    outcome = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, env=environment)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     assert outcome.stdout.count("killed at") == len(PLACES)
     names = sorted(path.name for path in (whole / "tables").glob("*.*"))
