@@ -22,8 +22,8 @@ __all__ = [
     "append_json",
     "json_lines",
     "plain",
+    "scratch_folder",
     "shown",
-    "swept",
     "writable_folder",
     "write_text",
     "write_whole",
@@ -107,13 +107,25 @@ def _locks(file: int, folder: Path | str) -> bool:
         return False
 
 
-def swept(folder: Path) -> None:
-    """Remove all that is in a folder, but not the folder, whose lock somebody holds."""
+def scratch_folder(folder: Path, *, what: Path | str) -> FolderLock:
+    """Make a folder for what is half done, hold it, and sweep away what an earlier run left in it.
+
+    Raises
+    ------
+    OutputError
+        Another run holds it, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot write {what}: {error}; choose a place you may write, with room") from error
+    lock = FolderLock(folder, what=what)
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry, ignore_errors=True)
         else:
             entry.unlink(missing_ok=True)
+    return lock
 
 
 def write_whole(path: Path | str, write: Callable[[Path], object]) -> Path:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..errors import InputError, OutputError
-from ..files import FolderLock, swept
+from ..files import scratch_folder
 from ..stamps import FILES, STAMP_SIZE, StampSet
 from .packets import CHANNELS, Unusable
 
@@ -43,13 +43,8 @@ class SetWriter:
         self._parts: list[Path] = []
         if (folder / "card.json").exists() or (folder / "plan.json").exists():
             raise InputError(f"{folder} holds other stamps: choose a new folder")
+        self._lock = scratch_folder(self.draft, what=folder)
         try:
-            self.draft.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot write to {folder}: {error}; choose a folder you may write") from error
-        self._lock = FolderLock(self.draft, what=folder)
-        try:
-            swept(self.draft)
             self._pixels: BinaryIO = (self.draft / "pixels.npy").open("wb")
             self._pixels.write(_npy_header(0))
         except OSError as error:

@@ -217,6 +217,7 @@ def _gain(header: Header, profile: Telescope, sky: float, noise: float, notes: d
     lit = noise > 0 and light > 3 * noise
     # Photon transfer in one point: (gain noise)^2 = gain light + read noise^2, electrons. A gain far above light /
     # noise^2 leaves the rest to the read noise: true of a short or dark exposure, but not with hundreds of electrons.
+    # twice what is stated, since the noise holds faint sources too; one that is stated as 1 may be in other units
     allowed = max(2 * read_noise, 10.0) if read_noise else _LARGEST_READ_NOISE
     if gain is not None and lit and gain > 5 * light / noise**2 and (gain * noise) ** 2 - gain * light > allowed**2:
         notes["gain_ignored"] = f"{gain:g} e/ADU is more than the noise allows: a camera's setting, no gain"

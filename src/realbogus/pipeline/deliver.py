@@ -71,6 +71,7 @@ def deliver(
     summary : dict
         As in `summary.json`.
     """
+    check_stamps(folder / "stamps")  # once more, before anything is replaced: a night is long enough to vote in
     clock = perf_counter()
     seconds = summary["seconds"]
     _stage_seconds(results, seconds)
@@ -87,7 +88,6 @@ def deliver(
         pixels, shown = _triptychs(rows, results)
         rows.remove_columns(["part", "row"])
     # whole or not there: what is half a stamp set would be no night's, and refused by the next run
-    check_stamps(stamps)  # once more: a night is long enough to vote in
     if stamps.exists():
         shutil.rmtree(folder / ".stamps.old", ignore_errors=True)
         os.replace(stamps, folder / ".stamps.old")

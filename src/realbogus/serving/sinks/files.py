@@ -18,7 +18,7 @@ from astropy.table import MaskedColumn, Table
 
 from ...columns import texts
 from ...errors import OutputError
-from ...files import FolderLock, swept
+from ...files import scratch_folder
 from ...pipeline.products import for_votable
 from ...tables import as_arrow, as_table
 from ..batch import Failed, Scored
@@ -72,13 +72,8 @@ class TableFile:
         self._scratch = self.path.with_name(f".{self.path.name}.part")
         if self.path.is_dir():
             raise OutputError(f"cannot write {path}: it is a folder; choose another name, or remove it")
+        self._lock = scratch_folder(self._scratch, what=path)
         try:
-            self._scratch.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot write {path}: {error}; choose a place you may write, with room") from error
-        self._lock = FolderLock(self._scratch, what=path)
-        try:
-            swept(self._scratch)
             self._seen, self._refused = (Seen(self._scratch / name) for name in ("seen", "refused"))
             self._reasons: IO[str] = (self._scratch / "failed.csv").open("w", newline="", encoding="utf-8")
         except (OSError, sqlite3.Error) as error:
