@@ -41,7 +41,7 @@ def test_what_is_started_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     using(monkeypatch, fake)
     with connected(3) as ray:
         assert ray is fake
-    assert fake.calls == [{"num_cpus": 3}, "shut"]
+    assert fake.calls == [{"address": "local", "num_cpus": 3}, "shut"]
 
 
 def test_who_is_connected_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
