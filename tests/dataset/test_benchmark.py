@@ -12,7 +12,8 @@ from realbogus.dataset.fingerprint import differences, fingerprint, recorded
 from realbogus.dataset.look import look
 from realbogus.dataset.split import split
 from realbogus.dataset.survey import field_stamps, pick_reals
-from realbogus.errors import InputError, UnknownNameError
+from realbogus.errors import InputError, OutputError, UnknownNameError
+from realbogus.files import FolderLock
 from realbogus.images.simulate.causes import KINDS
 
 TINY = replace(SCALES.resolve("smoke"), name="tiny", fields=2, bogus=9, reals=4, variables=2, cap=3, epochs=1, size=352)
@@ -110,6 +111,14 @@ def test_a_killed_run_carries_on_to_the_same_rows(tiny, tmp_path, monkeypatch):
     assert same(benchmark_stamps(TINY, out=tmp_path), tiny)
     with pytest.raises(InputError, match="another set"):
         benchmark_stamps(replace(TINY, seed=5), out=tmp_path)
+
+
+def test_of_two_runs_into_one_folder_the_second_is_refused(tiny, tmp_path):
+    with FolderLock(tmp_path), pytest.raises(OutputError, match="another run is writing"):
+        benchmark_stamps(TINY, out=tmp_path)
+    assert same(benchmark_stamps(TINY, out=tmp_path), tiny)
+    with FolderLock(tmp_path):  # a whole set is read by as many as like
+        assert same(benchmark_stamps(TINY, out=tmp_path), tiny)
 
 
 def test_bad_requests_are_refused(tmp_path):

@@ -97,6 +97,7 @@ def test_what_has_no_score_is_told(made):
         ("channels=blue", "channels"),
         ("mjd=x", "mjd"),
         ("id=", "id"),
+        ("fhwm=3", "query.fhwm: not known; known are channels, fwhm"),
         ("noise=1&noise=2", "2 values of noise for 1 stamps"),
     ],
 )

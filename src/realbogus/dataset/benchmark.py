@@ -15,6 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from ..errors import InputError
+from ..files import FolderLock
 from ..images.candidates import CHANNELS
 from ..images.simulate.survey import Nuisance
 from ..processes import end_with
@@ -138,7 +139,7 @@ def benchmark_stamps(
     InputError
         `jobs` below 1, or `out` holds another set.
     OutputError
-        `out` cannot be written.
+        `out` cannot be written, or another run is writing there.
     """
     plan = SCALES.resolve(scale)
     if jobs < 1:
@@ -156,12 +157,13 @@ def benchmark_stamps(
     store = PartStore(Path(out), provenance)
     if (whole := store.whole()) is not None:
         return whole
-    todo = [p for p in plans if not store.has(p.name)]
-    for name, part in _made(todo, jobs):
-        store.put(name, part)
-        if progress:
-            progress(sum(store.has(p.name) for p in plans), len(plans))
-    return store.join([p.name for p in plans])
+    with FolderLock(store.folder):  # of two at once, the one would take away what the other is joining
+        todo = [p for p in plans if not store.has(p.name)]
+        for name, part in _made(todo, jobs):
+            store.put(name, part)
+            if progress:
+                progress(sum(store.has(p.name) for p in plans), len(plans))
+        return store.join([p.name for p in plans])
 
 
 def excluded_stamps(scale: str | Scale, count: int) -> StampSet:

@@ -49,6 +49,8 @@ _BODY = {
         "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA_TYPES},
     }
 }
+#: What a query of `/score` may say.
+_WORDS = frozenset({"noise", "fwhm", "id", "channels", "mjd"})
 _CHANGE_BYTES = 10_000
 _CHANGE = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": Change.model_json_schema()}}},
@@ -92,6 +94,8 @@ def make_app(
         mjd: Annotated[float | None, Query(ge=-1e6, le=1e6, description="When the stamps were taken")] = None,
     ) -> Response:
         """Score stamps."""
+        if strange := sorted(set(request.query_params) - _WORDS):  # a mistyped fwhm would be a wrong score, unsaid
+            raise Refusal(422, f"query.{strange[0][:50]}: not known; known are {', '.join(sorted(_WORDS))}")
         given = Given(tuple(noise), tuple(fwhm), tuple(id), tuple(channels), mjd)
         data = bytearray()
         try:
