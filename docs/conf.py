@@ -47,11 +47,11 @@ html_show_sourcelink = False
 # The rooms of the house in their order; a room that is not built yet is left out.
 ROOMS = [
     *("errors", "registry", "config", "tables"),
-    *("stamps", "preprocess", "metrics", "classifier", "scoring"),
+    *("stamps", "preprocess", "metrics", "calibration", "classifier", "scoring"),
     *("images", "adapters", "architectures", "model", "ensemble"),
     *("dataset", "training", "evaluation", "runtimes"),
     "curation",
-    *("pipeline", "vetting", "serving", "cli"),
+    *("pipeline", "study", "vetting", "serving", "cli"),
 ]
 
 

@@ -423,6 +423,27 @@ def test_train_starts_afresh_when_told(labelled, tmp_path, fails, capsys):
     assert (out / "test").is_dir() and not (out / "test" / "old.txt").exists()
 
 
+def test_a_card_says_which_sides_were_handed_in(labelled, tmp_path, fails):
+    run("split", labelled, "-o", tmp_path / "sides", "--by", "stamp", "--allow-leakage", "--table-only")
+    words = ["--parts", tmp_path / "sides" / "split.parquet", "--set", *TINY, "model.threshold=0.7"]
+    run("train", labelled, "-o", tmp_path / "m", *words, "--bag", 1)
+    cards = [load_classifier(tmp_path / "m").card, load_classifier(tmp_path / "m").members[0].card]
+    assert [card.threshold for card in cards] == [0.7, 0.7]
+    told = cards[1].config["split"]
+    assert (told["by"], told["allow_leakage"]) == ("split.parquet", True)
+    assert told["fractions"] == pytest.approx([0.7, 0.1, 0.2], abs=0.05)
+    stamps = StampSet.load(labelled)
+    side = read_parquet(tmp_path / "sides" / "split.parquet")["side"]
+    row = int(np.flatnonzero(side == "test")[0])
+    pixels = np.array(stamps.pixels)
+    pixels[row, 0, 0, 0] = np.nan
+    replace(stamps, pixels=pixels).save(tmp_path / "spoiled")
+    # the test side is looked at before the hours of training, not after
+    told = fails("train", tmp_path / "spoiled", "-o", tmp_path / "n", *words)
+    assert f"NaN or infinite pixels: {stamps.catalogue['id'][row]};" in told
+    assert not (tmp_path / "n").exists()
+
+
 def test_a_flag_that_is_given_twice_counts_twice(labelled, tmp_path):
     single = [word for value in TINY for word in ("--set", value)]
     run("train", labelled, "-o", tmp_path / "m", *single)
@@ -657,7 +678,7 @@ def test_a_full_disk_is_an_error_without_a_traceback(frame, tmp_path, fails, mon
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("realbogus.images.read.write_frame", full)
+    monkeypatch.setattr("realbogus.images.write.write_frame", full)
     assert "No space left on device" in fails("inject", frame, "-o", tmp_path / "out.fits")
 
 

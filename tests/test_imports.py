@@ -54,7 +54,7 @@ IMAGES: tuple[tuple[str, ...], ...] = (
     ("sources",),
     ("measure",),
     ("badpixels",),
-    ("read",),
+    ("read", "write"),
     ("maps",),
     ("geometry",),
     ("match",),

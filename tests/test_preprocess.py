@@ -137,11 +137,20 @@ def test_without_noise_the_stamp_measures_itself():
         (np.full((1, 1, 64, 64), np.nan), {"noise": 1.0, "fwhm": 3.0}, "NaN"),
         (np.zeros((1, 1, 64, 64)), {"noise": 1.0}, "fwhm"),
         (np.zeros((1, 1, 64, 64)), {"noise": 0.0, "fwhm": 3.0}, "above zero"),
+        (np.zeros((3, 1, 64, 64)), {"noise": [1.0, np.nan, -1.0], "fwhm": 3.0}, "2 of 3 are not, .* nan of stamp 1"),
     ],
 )
 def test_bad_stamps_are_refused(stamp, facts, message):
     with pytest.raises(InputError, match=message):
         Preprocess()(stamp, **facts)
+
+
+def test_what_no_view_asks_for_need_not_be_there():
+    stamp = np.random.default_rng(0).normal(0.0, 5.0, (2, 1, 64, 64)).astype(np.float32)
+    native = Preprocess(planes=("native:difference",), size=64, orient=False)
+    assert np.array_equal(native(stamp, noise=5.0, fwhm=[3.0, np.nan]), native(stamp, noise=5.0))
+    own = Preprocess(planes=("native:difference",), size=64, orient=False, scale="stamp")
+    assert np.array_equal(own(stamp, noise=[np.nan, 1.0]), own(stamp))
 
 
 def test_bad_settings_are_refused():

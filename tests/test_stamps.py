@@ -91,6 +91,14 @@ def test_damaged_and_missing_sets_say_what_was_expected(tmp_path):
     (folder / "card.json").write_text(json.dumps(card | {"format": 99}))
     with pytest.raises(InputError, match="format 99"):
         StampSet.load(folder)
+    for spoiled in ([], 3, None):
+        (folder / "card.json").write_text(json.dumps(spoiled))
+        with pytest.raises(InputError, match="format None"):
+            StampSet.load(folder)
+    for spoiled in ({"format": card["format"]}, card | {"channels": 5}, card | {"provenance": "mine"}):
+        (folder / "card.json").write_text(json.dumps(spoiled))
+        with pytest.raises(InputError, match=r"card\.json lacks its channels"):
+            StampSet.load(folder)
 
 
 def test_an_unwritable_folder_is_an_output_error(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
-__all__ = ["JD_OF_MJD", "flags", "numbers", "texts"]
+__all__ = ["JD_OF_MJD", "flags", "numbers", "texts", "weights"]
 
 #: Julian date of the Modified Julian Date 0.
 JD_OF_MJD = 2_400_000.5
@@ -23,6 +23,18 @@ def numbers(table: Table, name: str) -> NDArray[np.float64]:
     if name not in table.colnames or table[name].dtype.kind not in "biuf":
         return np.full(len(table), np.nan)
     return np.asarray(np.ma.filled(np.ma.asarray(table[name], dtype=np.float64), np.nan))
+
+
+def weights(table: Table) -> NDArray[np.float64]:
+    """Return the column `weight`, 1 where it is masked or NaN, or absent: a stamp that nobody weighed counts once.
+
+    Examples
+    --------
+    >>> weights(Table({"weight": [2.0, float("nan")]})).tolist(), weights(Table({"id": ["a"]})).tolist()
+    ([2.0, 1.0], [1.0])
+    """
+    values = numbers(table, "weight")
+    return np.where(np.isnan(values), 1.0, values)
 
 
 def texts(table: Table, name: str) -> NDArray[np.str_]:

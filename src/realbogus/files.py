@@ -8,7 +8,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,6 +22,7 @@ __all__ = [
     "append_json",
     "json_lines",
     "plain",
+    "remove_others",
     "scratch_folder",
     "shown",
     "writable_folder",
@@ -105,6 +106,25 @@ def _locks(file: int, folder: Path | str) -> bool:
         return os.path.samestat(os.fstat(file), os.stat(folder))
     except FileNotFoundError:  # the run before this one has just ended, and its scratch folder with it
         return False
+
+
+def remove_others(folder: Path, keep: Collection[str], *patterns: str) -> None:
+    """Remove files that match a pattern and whose name without its suffix is not to be kept: what an earlier run left.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as name:
+    ...     for file in ("by_mag.csv", "by_snr.csv", "mine.txt"):
+    ...         _ = (Path(name) / file).write_text("")
+    ...     remove_others(Path(name), {"by_snr"}, "by_*.csv")
+    ...     sorted(path.name for path in Path(name).iterdir())
+    ['by_snr.csv', 'mine.txt']
+    """
+    for pattern in patterns:
+        for path in folder.glob(pattern):
+            if path.stem not in keep and path.is_file():
+                path.unlink(missing_ok=True)
 
 
 def scratch_folder(folder: Path, *, what: Path | str) -> FolderLock:

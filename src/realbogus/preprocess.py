@@ -137,11 +137,11 @@ class Preprocess:
             )
         self.check(stamps, fwhm)
         count, side = len(stamps), stamps.shape[-1]
-        size = _per_stamp("fwhm", fwhm, count)
+        size = _per_stamp("fwhm", fwhm, count) if self.needs_fwhm or self.orient else None
         if size is None:
             size = np.full(count, self.fwhm_px, dtype=np.float32)
-        sigma = _per_stamp("noise", noise, count)
-        if self.scale == "stamp" or sigma is None:
+        sigma = None if self.scale == "stamp" else _per_stamp("noise", noise, count)
+        if sigma is None:
             stamps, sigma = by_own_spread(stamps), np.ones(count, dtype=np.float32)
         turned = self._fading(stamps, size)
         groups = self._groups(size, side)
@@ -261,6 +261,10 @@ def _per_stamp(name: str, values: ArrayLike | None, count: int) -> NDArray[np.fl
     if values is None:
         return None
     array = np.broadcast_to(np.asarray(values, dtype=np.float32), (count,))
-    if not (np.isfinite(array).all() and (array > 0).all()):
-        raise InputError(f"{name} must be finite and above zero for every stamp")
+    bad = np.flatnonzero(~(np.isfinite(array) & (array > 0)))
+    if len(bad):
+        raise InputError(
+            f"{name} must be finite and above zero for every stamp: {len(bad)} of {count} are not, "
+            f"the first is {array[bad[0]]:g} of stamp {bad[0]} (from 0)"
+        )
     return array

@@ -212,9 +212,13 @@ class StampSet:
                 f"{folder} is no readable stamp set ({error}); expected a folder with pixels.npy, "
                 "catalogue.parquet and card.json as `realbogus cut` writes it"
             ) from error
+        card = card if isinstance(card, dict) else {}
         if card.get("format") != _FORMAT:
             raise InputError(f"{folder} has stamp format {card.get('format')!r}, this version reads {_FORMAT}")
-        return cls(pixels, catalogue, tuple(card["channels"]), card.get("provenance", {}))
+        channels, provenance = card.get("channels"), card.get("provenance", {})
+        if not isinstance(channels, list) or not isinstance(provenance, dict):
+            raise InputError(f"{folder / 'card.json'} lacks its channels, or its provenance is none: it is damaged")
+        return cls(pixels, catalogue, tuple(map(str, channels)), provenance)
 
     @classmethod
     def concatenate(cls, sets: Sequence[StampSet]) -> StampSet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -43,6 +44,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("page")
     report.save(out)
     return out
+
+
+def test_nothing_of_another_report_stays(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "tables" / "mine.md").write_text("")
+    assert (tmp_path / "tables" / "by_kind.csv").exists() and (tmp_path / "figures" / "recall_by_snr.png").exists()
+    report_on([0.9, 0.2, 0.4], [1, 0, 0], draws=0).save(tmp_path)
+    assert sorted(path.name for path in (tmp_path / "tables").glob("*.md")) == [
+        "mine.md", "operating_points.md", "passing.md", "probability.md"
+    ]  # fmt: skip
+    assert not list((tmp_path / "figures").glob("*_by_*")) and (tmp_path / "figures" / "roc.png").exists()
 
 
 def test_the_page_needs_nothing_but_itself(folder: Path) -> None:

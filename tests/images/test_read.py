@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from realbogus.errors import FrameError, InputError, OutputError
 from realbogus.images.fits_file import load_fits
 from realbogus.images.frame import BAD, NODATA, SATURATED
-from realbogus.images.read import find_frames, read_frame, write_frame
+from realbogus.images.read import find_frames, read_frame
+from realbogus.images.write import write_frame
 
 
 def sky(shape: tuple[int, int] = (80, 96), level: float = 1000.0, seed: int = 1) -> NDArray[np.float64]:

@@ -18,9 +18,10 @@ from realbogus.images.frame import BAD, NODATA, SATURATED, Frame
 from realbogus.images.maps import Affine
 from realbogus.images.measure import Measurement, measure
 from realbogus.images.members import _cost, choose_members, flux_ratio
-from realbogus.images.read import read_frame, write_frame
+from realbogus.images.read import read_frame
 from realbogus.images.reference import Reference, build_reference, warp_reference
 from realbogus.images.reference_io import read_reference, write_reference
+from realbogus.images.write import write_frame
 
 SHAPE = (240, 280)
 SIGMA_PSF = 1.5

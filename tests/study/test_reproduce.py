@@ -146,12 +146,17 @@ def test_a_network_that_fails_is_reported_and_the_others_go_on(
         reproduce(tmp_path, plan=replace(plan, networks=(odd,), trio=(odd,)), stamps=study_stamps, jobs=1)
 
 
+@pytest.mark.parametrize(
+    "lost", ["runs/single/four/scores.parquet", "screen/scores.parquet", "screen/hard.parquet", "splits/field.parquet"]
+)
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"PAR1 cut")])
-def test_lost_scores_are_made_again(whole: Path, study_stamps: StampSet, tmp_path: Path, spoil: Any) -> None:
+def test_lost_scores_are_made_again(whole: Path, study_stamps: StampSet, tmp_path: Path, lost: str, spoil: Any) -> None:
     copy = shutil.copytree(whole, tmp_path / "copy")
-    spoil(copy / "runs" / "single" / "four" / "scores.parquet")
+    spoil(copy / lost)
+    (copy / "figures" / "figure99.png").write_bytes(b"of an earlier release")
     reproduce(copy, plan=make_plan(), stamps=study_stamps, jobs=1)
     assert (copy / "tables.md").read_text() == (whole / "tables.md").read_text()
+    assert not (copy / "figures" / "figure99.png").exists()
 
 
 def test_the_verb_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,35 @@ def test_one_network_and_a_bag_never_share_a_folder(toy_stamps: StampSet, tmp_pa
         bag(toy_stamps, [quick], rows=ROWS, out=tmp_path)
     bag(toy_stamps, [quick], rows=ROWS, out=tmp_path, resume=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["card.json", "members"]
+
+
+def test_a_model_that_was_brought_there_is_not_trained_over(toy_stamps: StampSet, tmp_path: Path) -> None:
+    quick = with_overrides(QUICK, {"training.epochs": 1})
+    train(toy_stamps, quick, rows=ROWS, out=tmp_path / "mine")
+    train(toy_stamps, quick, rows=ROWS, out=tmp_path / "mine")  # its own run is carried on
+    brought = Model.load(tmp_path / "mine").save(tmp_path / "brought")
+    before = (brought / "card.json").read_bytes()
+    with pytest.raises(ConfigError, match=r"holds a model, and no checkpoint of a run to carry on: .*--restart"):
+        train(toy_stamps, with_overrides(quick, {"seed": 9}), rows=ROWS, out=brought)
+    assert (brought / "card.json").read_bytes() == before
+    train(toy_stamps, quick, rows=ROWS, out=brought, resume=False)
+
+
+def test_a_bag_has_the_threshold_that_it_was_told(toy_stamps: StampSet) -> None:
+    quick = with_overrides(QUICK, {"training.epochs": 1, "model.threshold": 0.8})
+    assert bag(toy_stamps, [quick], rows=ROWS, threshold=0.8).card.threshold == 0.8
+    assert bag(toy_stamps, [quick], rows=ROWS).card.threshold == 0.5
+
+
+def test_a_stamp_without_a_weight_counts_once(toy_stamps: StampSet) -> None:
+    rows = toy_stamps.catalogue.copy()
+    rows["weight"] = np.ma.masked_array(np.full(len(rows), 2.0), mask=np.arange(len(rows)) % 2 == 0)
+    quick = with_overrides(QUICK, {"training.epochs": 1})
+    cards = []
+    for weight in (rows["weight"], np.where(np.arange(len(rows)) % 2 == 0, 1.0, 2.0), np.full(len(rows), 2.0)):
+        rows["weight"] = weight
+        cards.append(train(replace(toy_stamps, catalogue=rows), quick, rows=ROWS).card.data["sha256"])
+    assert cards[0] == cards[1] != cards[2]
 
 
 @pytest.mark.parametrize("resume", [True, False])

@@ -398,6 +398,7 @@ def test_nonsense_is_refused(
         ({"model.options": {"dropout": 1.5}}, ConfigError, r"dropout = 1.5 \(model.options\)"),
         ({"model.options": {"classes": 3}}, ConfigError, "gives 3 logits a stamp.*leave out `classes`"),
         ({"model.options": {"depth": 3}}, ConfigError, "does not take the options depth = 3"),
+        ({"model.options": {"size": 3}}, ConfigError, "does not take the options size = 3"),
         ({"model.options": {"dropout": float("nan")}}, ConfigError, "nan"),
         ({"preprocess.size": "64"}, ConfigError, "preprocess.size is '64', expected a whole number"),
         ({"preprocess.size": 2}, ConfigError, "too small for 2 stages"),

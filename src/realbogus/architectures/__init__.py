@@ -29,7 +29,7 @@ __all__ = ["ARCHITECTURES", "Builder", "build_network", "reparameterise"]
 _FAMILIES = (_compact, _dense, _efficient, _repvgg, _residual, _shuffle, _unireplknet, _vgg, _vit)
 
 
-def build_network(name: str | Builder, in_channels: int, size: int, **options: Any) -> nn.Module:
+def build_network(name: str | Builder, in_channels: int, size: int, /, **options: Any) -> nn.Module:
     """Build the network called `name`, with random weights.
 
     Parameters

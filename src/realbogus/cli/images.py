@@ -168,7 +168,8 @@ def _inject_arguments(parser: ArgumentParser) -> None:
 def _inject(options: Any, console: Console, errors: Console) -> None:
     from ..images.inject import inject
     from ..images.measure import measure
-    from ..images.read import read_frame, write_frame
+    from ..images.read import read_frame
+    from ..images.write import write_frame
 
     refuse_inputs(options.out, [options.frame])
     frame = read_frame(options.frame, options.telescope)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from argparse import SUPPRESS
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,19 +87,25 @@ def _train(options: Any, console: Console, errors: Console) -> None:
         raise InputError(f"none of {len(stamps)} stamps has a label: fill the column `label` (1 real, 0 bogus)")
     try:
         from ..curation.parts import read_split
+        from ..curation.split import told
         from ..dataset.split import split
         from ..evaluation.report import evaluate
         from ..training.bag import bag
+        from ..training.planes import check_stamps
         from ..training.train import Progress, train
     except ImportError as error:
         raise ConfigError(NEEDS_TORCH) from error
+    parts = read_split(options.parts, stamps) if options.parts else split(stamps, config.split, seed=config.seed)
+    if options.parts:  # the card says what was done, not what the recipe would have
+        config = replace(config, split=told(parts, stamps.catalogue, Path(options.parts).name))
+    judged = parts.test[np.isin(stamps.labels[parts.test], (0, 1)) & stamps.usable[parts.test]]
+    check_stamps(stamps, judged, Preprocess.from_dict(config.preprocess))  # they are met after the whole training
     names = [name.strip() for name in options.members.split(",")] if options.members else []
     members = [
         with_overrides(config, {"model.architecture": name, "model.name": name})
         for name in names or [config.model.architecture]
         for _ in range(options.bag or 1)
     ]
-    parts = read_split(options.parts, stamps) if options.parts else split(stamps, config.split, seed=config.seed)
     out = writable_folder(options.out)  # now, not after the first epoch
     if options.restart:
         shutil.rmtree(out / "test", ignore_errors=True)  # the report of the model that goes
@@ -113,7 +119,8 @@ def _train(options: Any, console: Console, errors: Console) -> None:
             model = bag(
                 stamps, members,
                 rows=parts.train, valid_rows=parts.valid,
-                seed=config.seed, name=config.model.name, out=out, resume=not options.restart, progress=say,
+                seed=config.seed, name=config.model.name, threshold=config.model.threshold,
+                out=out, resume=not options.restart, progress=say,
             )  # fmt: skip
         else:
             model = train(

@@ -234,8 +234,8 @@ class Config:
     split: SplitConfig = field(default_factory=SplitConfig)
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ConfigError(f"seed is {self.seed}: it must not be negative")
+        if not 0 <= self.seed < 2**63:  # torch takes no more
+            raise ConfigError(f"seed is {self.seed}: give a whole number from 0 to 2**63 - 1")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values as JSON gives them back: lists for tuples."""

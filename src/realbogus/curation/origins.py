@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from astropy.table import Table
 
-from ..columns import numbers, texts
+from ..columns import texts
+from ..columns import weights as known_weights
 from ..errors import ConfigError, InputError
 from ..stamps import IGNORE
 
@@ -81,8 +82,7 @@ def weigh(catalogue: Table, weights: Mapping[str, float], leave_out: Sequence[st
         raise InputError(
             f"no label comes from {', '.join(map(repr, strangers))}: the origins here are {', '.join(known) or 'none'}"
         )
-    weight = numbers(catalogue, "weight") if "weight" in catalogue.colnames else np.ones(len(catalogue))
-    weight = np.where(np.isfinite(weight), weight, 1.0)
+    weight = known_weights(catalogue)
     for name, factor in weights.items():
         if not 0 <= factor < np.inf:
             raise InputError(f"weight {factor:g} of {name}: give a number of 0 or more")

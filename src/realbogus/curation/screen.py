@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..classifier import Classifier
 from ..columns import flags, texts
-from ..dataset.screen import bands, doubt
+from ..dataset.screen import BANDS, bands, doubt
 from ..errors import InputError
 from ..evaluation.tables import Column, ResultTable
 from ..files import plain, write_text, write_whole
@@ -27,10 +27,7 @@ from ..tables import write_parquet
 from .scores import Say
 from .sets import remove_set, write_set
 
-__all__ = ["BANDS", "Screening", "save_screening", "screen"]
-
-#: The bands in order, and the paper's share of its raw bogus in each.
-BANDS: dict[str, float] = {"keep": 168_689 / 190_000, "review": 9_994 / 190_000, "hard": 11_317 / 190_000}
+__all__ = ["Screening", "save_screening", "screen"]
 
 
 @dataclass(frozen=True)

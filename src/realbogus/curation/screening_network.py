@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..classifier import Classifier
-from ..dataset.screen import hand_picked
-from ..errors import ConfigError, InputError
+from ..dataset.screen import hand_picked, held_out
+from ..errors import ConfigError
 from ..stamps import StampSet
 from .recipes import NEEDS_TRAIN, screening_for
 from .scores import Say, carried_on, judged_rows
@@ -74,13 +74,7 @@ def learn_screen(
         found = hand_picked(known, np.random.default_rng([seed, 1]), picked or len(reals))
         rows = np.sort(np.concatenate([found[usable[found]], reals]))
     labels = known.labels[rows]
-    rng = np.random.default_rng([seed, 2])
-    check = np.zeros(len(rows), dtype=bool)
-    for value in (0, 1):
-        of_class = rng.permutation(np.flatnonzero(labels == value))
-        if len(of_class) < 2:
-            raise InputError(f"the seed set has {len(of_class)} stamps of label {value}: 2 are needed, better 100")
-        check[of_class[: max(1, len(of_class) // 10)]] = True
+    check = held_out(labels, np.random.default_rng([seed, 2]))
     config = screening_for(network, int((~check).sum()), epochs=epochs, seed=seed)
 
     def step(at: Progress) -> None:

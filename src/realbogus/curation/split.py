@@ -17,7 +17,7 @@ from ..registry import Registry
 from ..stamps import StampSet
 from .parts import SIDES, Parts
 
-__all__ = ["RULES", "leakage", "nights", "split"]
+__all__ = ["RULES", "leakage", "nights", "split", "told"]
 
 #: Columns that a test must not share with what was learned from, where a set has them.
 _GROUPS = ("source", "field", "night", "frame")
@@ -216,3 +216,30 @@ def _refuse(catalogue: Table, side: NDArray[np.str_], by: str) -> None:
             f"split by {by}, {len(torn)} of {len(names)} sources lie on two sides ({', '.join(names[torn][:3])}), so "
             "the test would ask what was learned: split by source, or allow it with --allow-leakage"
         )
+
+
+def told(sides: Split, catalogue: Table, name: str) -> SplitConfig:
+    """Return what a model's card says of sides that were handed in: whence, their shares, and whether a source is torn.
+
+    Parameters
+    ----------
+    sides : Split
+        Rows of each side.
+    catalogue : Table
+        Of the stamps; by its column `source`.
+    name : str
+        Where the sides come from.
+
+    Examples
+    --------
+    >>> rows = Table({"id": list("abcd"), "source": ["s", "s", "t", "u"]})
+    >>> told(Split(np.array([0, 2]), np.array([3]), np.array([1])), rows, "split.parquet")
+    SplitConfig(by='split.parquet', fractions=(0.5, 0.25, 0.25), allow_leakage=True)
+    """
+    parts = [getattr(sides, side) for side in SIDES]
+    source = texts(catalogue, "source")
+    seen = [set(source[rows]) - {""} for rows in parts]
+    torn = any(seen[k] & seen[n] for k in range(3) for n in range(k))
+    total = max(sum(map(len, parts)), 1)
+    fractions = (len(parts[0]) / total, len(parts[1]) / total, len(parts[2]) / total)
+    return SplitConfig(name, fractions, allow_leakage=torn)

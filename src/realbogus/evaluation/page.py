@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from markupsafe import Markup
 
-from ..files import write_text
+from ..files import remove_others, write_text
 from . import figures
 from .html import environment
 from .text import report_lines
@@ -116,6 +116,7 @@ def write_page(report: Report, folder: Path | str) -> Path:
         pictures[name] = Markup(figures.svg(axes, name))
         cast("Figure", axes.figure).set_layout_engine("none")  # it stands now; laying it out again costs as much
         figures.save_figure(axes, folder / "figures" / name, dpi=150, truetype=False)
+    remove_others(folder / "figures", pictures, *(f"{name}.*" for name in _CAPTIONS))
     text = (
         environment("realbogus.evaluation")
         .get_template("report.html.j2")

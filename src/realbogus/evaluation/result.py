@@ -14,7 +14,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files import write_text, write_whole
+from ..files import remove_others, write_text, write_whole
 from ..metrics import SPECIFICITY, Confusion, purity_at_prevalence
 from ..tables import write_parquet
 from .breakdown import Breakdown
@@ -195,7 +195,9 @@ class Report:
         write_whole(folder / "scores.parquet", lambda part: write_parquet(Table(columns), part))
         write_text(folder / "report.json", json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n")
         write_text(folder / "report.md", self.to_markdown())
-        for name, table in self.tables().items():
+        tables = self.tables()
+        remove_others(folder / "tables", tables, "by_*.*", "probability.*")  # another report's, of other columns
+        for name, table in tables.items():
             table.save(folder / "tables" / name)
         if figures:
             from .page import write_page

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FrameError, InputError, OutputError
+from ..errors import FrameError, InputError
 from ..files import shown
 from .badpixels import find_bad, find_saturation, saturated_pixels, star_sharpness
 from .fits_file import load_fits, missing_pixels
 from .frame import BAD, NODATA, SATURATED, Frame
-from .headers import card, celestial_wcs, fits_text, mid_exposure_mjd, number, text, wcs_scale_arcsec
+from .headers import card, celestial_wcs, mid_exposure_mjd, number, text, wcs_scale_arcsec
 from .measure import background
 from .robust import clipped
 from .telescope import Telescope
@@ -22,7 +22,7 @@ from .telescope import telescope as profile_of
 if TYPE_CHECKING:
     from astropy.io.fits import Header
 
-__all__ = ["find_frames", "read_frame", "write_frame"]
+__all__ = ["find_frames", "read_frame"]
 
 _SUFFIXES = (".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz", ".fits.fz", ".fit.fz", ".fz")
 _FULL_RANGE = 65535.0
@@ -248,56 +248,3 @@ def _flag_bad(pixels: NDArray[np.float32], mask: NDArray[np.uint8], noise: float
             excess = part - level
             sharp = star_sharpness(excess, noise, out != 0)
             out[find_bad(excess, noise, gain=gain, sharpness=sharp, exclude=out != 0)] |= BAD
-
-
-def write_frame(frame: Frame, path: Path | str, *, compress: bool = False) -> Path:
-    """Write a frame as FITS that `read_frame` (profile "generic") reads back.
-
-    Parameters
-    ----------
-    frame : Frame
-    path : Path or str
-        Written anew; the folder must exist.
-    compress : bool
-        Tile-compress losslessly (gzip); give the name .fz then.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    OutputError
-        The file cannot be written.
-    """
-    from astropy.io import fits
-
-    path = Path(path)
-    header = frame.wcs.to_header(relax=True) if frame.wcs is not None else fits.Header()
-    cards = {
-        "GAIN": (frame.gain, "e/ADU"),
-        "RDNOISE": (frame.read_noise, "e"),
-        "SATURATE": (frame.saturation if np.isfinite(frame.saturation) else None, "ADU"),
-        "EXPTIME": (frame.exposure_s, "s"),
-        "MJD-MID": (frame.mjd, "middle of the exposure, UTC"),
-        "FILTER": (frame.band, ""),
-        "PIXSCALE": (frame.pixel_scale_arcsec, "arcsec per pixel"),
-        "RBTEL": (frame.telescope, "telescope profile"),
-    }
-    for key, (value, comment) in cards.items():
-        if value is not None:
-            header[key] = (fits_text(value) if isinstance(value, str) else value, comment)
-    hdus: list[Any] = [fits.PrimaryHDU()]
-    mask_header = fits.Header({"RBMASK": True})
-    if compress:
-        lossless = {"compression_type": "GZIP_2", "quantize_level": 0}
-        hdus.append(fits.CompImageHDU(frame.pixels, header, name="SCI", **lossless))
-        hdus.append(fits.CompImageHDU(frame.mask, mask_header, name="MASK", compression_type="GZIP_1"))
-    else:
-        hdus.append(fits.ImageHDU(frame.pixels, header, name="SCI"))
-        hdus.append(fits.ImageHDU(frame.mask, mask_header, name="MASK"))
-    try:
-        fits.HDUList(hdus).writeto(path, overwrite=True, output_verify="silentfix")
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error}): give a writable folder with room") from None
-    return path

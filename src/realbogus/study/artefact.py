@@ -15,8 +15,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, OutputError
+from ..errors import ConfigError, InputError, OutputError
 from ..files import plain, write_text
+from ..tables import read_parquet
 
 __all__ = ["STAGE_FILE", "begin", "facts_of", "fingerprint", "finish", "locked"]
 
@@ -35,10 +36,19 @@ def fingerprint(inputs: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def facts_of(folder: Path, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return what a stage said when it was done with these inputs; None where it is not done."""
+def facts_of(folder: Path, inputs: Mapping[str, Any], *tables: Path) -> dict[str, Any] | None:
+    """Return what a stage said when it was done with these inputs; None where it is not done.
+
+    Nor is it done where one of the `tables` that it left is lost or cut short: it is made again, or the study
+    would stop at it for ever.
+    """
     state = _state(folder)
     if state.get("fingerprint") != fingerprint(inputs) or not isinstance(state.get("facts"), dict):
+        return None
+    try:
+        for table in tables:
+            read_parquet(table)
+    except InputError:
         return None
     facts: dict[str, Any] = state["facts"]
     return facts

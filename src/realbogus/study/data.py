@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from ..columns import texts
 from ..errors import ConfigError, InputError, OutputError
 from ..stamps import StampSet
 from .artefact import begin, facts_of, finish
 
-__all__ = ["EXAMPLES", "data_sha256", "data_stage"]
+__all__ = ["EXAMPLES", "check_labels", "data_sha256", "data_stage"]
 
 #: Reals that were set aside, kept in `out/data/excluded` for figure 1.
 EXAMPLES = 8
@@ -75,15 +76,13 @@ def data_stage(
     Raises
     ------
     InputError
-        Handed-in stamps without labels or without the columns `source` and `field`.
+        The stamps are such as `check_labels` refuses.
     ConfigError
         The folder holds other data.
     """
     folder, ready = out / "data", out / "data" / "stamps"
     inputs: dict[str, Any] = {"scale": scale}
     if stamps is not None:
-        _check(stamps)
-        _check_pixels(stamps)
         inputs["sha256"] = data_sha256(stamps)
     else:
         from ..dataset.benchmark import SCALES
@@ -103,7 +102,7 @@ def data_stage(
                 _keep(made, ready)
             _keep(excluded_stamps(scale, EXAMPLES), folder / "excluded")
         held = StampSet.load(ready)
-        _check(held)
+        check_labels(held)
         labels = held.labels
         finish(
             folder,
@@ -126,7 +125,14 @@ def data_stage(
     return StampSet.load(ready), before
 
 
-def _check(stamps: StampSet) -> None:
+def check_labels(stamps: StampSet) -> None:
+    """Refuse stamps that a study cannot learn from and split: labels, columns, usable stamps.
+
+    Raises
+    ------
+    InputError
+        A stamp without a label or not usable, one class alone, a missing column, or a source in two fields.
+    """
     labels = stamps.labels
     real, bogus = int((labels == 1).sum()), int((labels == 0).sum())
     if real + bogus != len(stamps) or not (real and bogus):
@@ -140,15 +146,16 @@ def _check(stamps: StampSet) -> None:
             f"the catalogue lacks the columns {sorted(missing)}, by which the honest split keeps stamps together; "
             f"it has {stamps.catalogue.colnames}"
         )
-
-
-def _check_pixels(stamps: StampSet) -> None:
     unusable = int((~stamps.usable).sum())
     if unusable:
         raise InputError(f"{unusable} of {len(stamps)} stamps are not usable: leave them out, a study scores all")
-    for start in range(0, len(stamps), _PART):
-        if not np.isfinite(stamps.pixels[start : start + _PART]).all():
-            raise InputError(f"stamps {start} to {start + _PART} hold NaN or infinite pixels: mask or leave them out")
+    where: dict[str, str] = {}
+    for source, field in zip(texts(stamps.catalogue, "source"), texts(stamps.catalogue, "field"), strict=True):
+        if source and where.setdefault(str(source), str(field)) != field:
+            raise InputError(
+                f"the source {source!r} is in the fields {where[str(source)]!r} and {field!r}: the honest split parts "
+                "the fields, so give each source one name a field, or its fields one name"
+            )
 
 
 def _keep(stamps: StampSet, folder: Path) -> None:

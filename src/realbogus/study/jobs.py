@@ -15,7 +15,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from ..config import Config
-from ..errors import InputError, ModelError
+from ..errors import ModelError
 from ..files import write_whole
 from ..scoring import score_rows
 from ..stamps import StampSet
@@ -76,13 +76,7 @@ class ScoreJob:
 
 def done(job: TrainJob) -> dict[str, Any] | None:
     """Return the facts of a network that is trained and whose scores can be read; None where one of it is missing."""
-    facts = facts_of(job.folder, job.inputs)
-    if facts is not None:
-        try:
-            read_parquet(job.folder / "scores.parquet")
-        except InputError:  # lost or cut short: the network is made again, or the study would stop at it for ever
-            return None
-    return facts
+    return facts_of(job.folder, job.inputs, job.folder / "scores.parquet")
 
 
 def train_and_score(job: TrainJob, say: Say) -> dict[str, Any]:
@@ -101,6 +95,7 @@ def train_and_score(job: TrainJob, say: Say) -> dict[str, Any]:
         return before
     from ..training.bag import bootstrap_rows
     from ..training.checkpoint import read_checkpoint
+    from ..training.folder import clear_folder
     from ..training.hardware import threads
     from ..training.train import Progress, train
 
@@ -125,9 +120,11 @@ def train_and_score(job: TrainJob, say: Say) -> dict[str, Any]:
 
         run = job.folder / "model"
         try:
-            read_checkpoint(run / "checkpoint")
-        except ModelError:  # damaged, and it would be so at every call: this network begins anew
-            shutil.rmtree(run / "checkpoint")
+            begun = read_checkpoint(run / "checkpoint") is not None
+        except ModelError:  # damaged, and it would be so at every call
+            begun = False
+        if not begun:  # this network begins anew, whatever lies there
+            clear_folder(run)
         model = train(stamps, job.config, rows=learn, valid_rows=check, out=run, progress=step)
         started = time.perf_counter()
         asked = np.sort(row[side != "train"])
@@ -157,7 +154,7 @@ def train_and_score(job: TrainJob, say: Say) -> dict[str, Any]:
 def score_part(job: ScoreJob, say: Say) -> NDArray[np.float32]:
     """Score a run of stamps, or read the scores that are there."""
     path = job.folder / "scores.parquet"
-    if facts_of(job.folder, job.inputs) is not None:
+    if facts_of(job.folder, job.inputs, path) is not None:
         return np.asarray(read_parquet(path)["score"], dtype=np.float32)
     from ..model import Model
     from ..training.hardware import choose_device, threads

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
-    "BANDS",
+    "BOGUS_A_REAL",
     "CROSSING",
     "NETWORKS",
     "OPERATIONAL",
@@ -78,6 +78,5 @@ CROSSING = (0.798, 0.922)
 #: The 5,000 samples of operation, people's verdict as truth: TP, FP, FN, TN (figure 7).
 OPERATIONAL = (68, 9, 6, 4917)
 
-#: Share of the 190,000 raw bogus in each band of the screening score (section 2.2.2). The text's
-#: "0.1-0.8" contradicts its own sums; only 0.2-0.9 adds up to 177,696.
-BANDS: dict[str, float] = {"keep": 168_689 / 190_000, "review": 9_994 / 190_000, "hard": 11_317 / 190_000}
+#: Bogus for each real in the paper's set, and so on every side of its split (section 2.2.2).
+BOGUS_A_REAL = 177_696 / 3_000

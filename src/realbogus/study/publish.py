@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..evaluation.canvas import save_figure, svg
-from ..files import plain, write_text
+from ..files import plain, remove_others, write_text
 from ..stamps import StampSet
 from .figures import FIGURES, study_figures
 from .page import write_page
@@ -52,9 +52,7 @@ def publish(
     out, started = results.out, time.perf_counter()
     steps = 2 + len(FIGURES)
     tables = study_tables(results, stamps)
-    for old in (out / "tables").glob("*.*"):  # one of an earlier release says nothing of this study any more
-        if old.stem not in tables:
-            old.unlink()
+    remove_others(out / "tables", tables, "*.*")  # of an earlier release they say nothing of this study any more
     for name, table in tables.items():
         table.save(out / "tables" / name)
     text = "\n".join(f"## {name}\n\n{table.to_markdown()}" for name, table in tables.items())
@@ -67,6 +65,7 @@ def publish(
         save_figure(axes, out / "figures" / name)
         drawn.append((name, svg(axes, name), caption))
         progress(1 + number, steps)
+    remove_others(out / "figures", {name for name, _, _ in drawn}, "*.*")
     clock["tables and figures"] = time.perf_counter() - started
     trained = [outcome.facts for outcome in results.outcomes.values() if outcome.facts is not None]
     summary = plain(

@@ -10,11 +10,12 @@ from typing import Any
 
 from .. import __version__
 from ..errors import ConfigError, ModelError
+from ..preprocess import Preprocess
 from ..processes import processors
 from ..stamps import StampSet
 from . import cluster as _cluster  # noqa: F401  registers the engine "ray"
 from .artefact import locked
-from .data import data_stage
+from .data import check_labels, data_stage
 from .engine import ENGINES
 from .jobs import train_and_score
 from .plan import Plan, plan_study
@@ -22,7 +23,7 @@ from .publish import publish
 from .results import gather
 from .runs import Outcome, carry_out, plan_runs, runs_fingerprint
 from .screening import screen_stage
-from .splits import split_stage
+from .splits import check_splits, split_stage
 from .state import agree, machine
 
 __all__ = ["Progress", "default_jobs", "reproduce"]
@@ -96,6 +97,8 @@ def reproduce(
     chosen = plan or plan_study(scale, networks=networks, epochs=epochs, seed=seed)
     run_engine = ENGINES.resolve(engine)
     _check_plan(chosen)
+    if stamps is not None:
+        _check_given(chosen, stamps)  # before anything is written: the folder would be that of spoiled stamps
     processes = default_jobs() if jobs is None else jobs
     if processes < 1:
         raise ConfigError(f"jobs {processes}: give 1 or more")
@@ -160,6 +163,15 @@ def _check_plan(plan: Plan) -> None:
         ARCHITECTURES.resolve(network.builder)
     for config in (plan.screen, plan.recipe, *([plan.best] if plan.best else [])):
         check_recipe(config)
+
+
+def _check_given(plan: Plan, stamps: StampSet) -> None:
+    from ..training.planes import check_stamps
+
+    check_labels(stamps)
+    check_splits(plan, stamps)
+    for config in (plan.screen, plan.recipe, *([plan.best] if plan.best else [])):
+        check_stamps(stamps, None, Preprocess.from_dict(config.preprocess))
 
 
 def _machines(outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:

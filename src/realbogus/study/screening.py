@@ -18,7 +18,7 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from ..dataset.screen import bands, doubt, hand_picked
+from ..dataset.screen import BANDS, bands, doubt, hand_picked, held_out
 from ..errors import ModelError
 from ..files import write_whole
 from ..stamps import StampSet
@@ -26,7 +26,6 @@ from ..tables import write_parquet
 from .artefact import begin, facts_of, fingerprint, finish
 from .engine import Engine, Failure
 from .jobs import ScoreJob, TrainJob, history_of, score_part, train_and_score
-from .paper import BANDS
 from .plan import Plan
 
 __all__ = ["screen_stage"]
@@ -85,7 +84,7 @@ def screen_stage(
         "recognised": plan.recognised,
         "seed": plan.seed,
     }
-    before = facts_of(folder, inputs)
+    before = facts_of(folder, inputs, folder / "scores.parquet", folder / "hard.parquet")
     if before is not None:
         return before
     begin(folder, inputs)
@@ -175,11 +174,7 @@ def _train(
     """Train on the hand-picked bogus and all reals; a tenth of them says how the epochs go."""
     rows = np.sort(np.r_[picked, np.flatnonzero(stamps.labels == 1)])
     labels = stamps.labels[rows]
-    rng = np.random.default_rng([plan.seed, 2])
-    side = np.full(len(rows), "train", dtype="U5")
-    for value in (0, 1):
-        of_class = rng.permutation(np.flatnonzero(labels == value))
-        side[of_class[: max(1, len(of_class) // 10)]] = "valid"
+    side = np.where(held_out(labels, np.random.default_rng([plan.seed, 2])), "valid", "train")
     table = Table({"row": rows, "label": labels, "side": side, "hard": np.zeros(len(rows), dtype=bool)})
     split = folder / "learned.parquet"
     write_whole(split, lambda path: write_parquet(table, path))

@@ -23,7 +23,7 @@ from ..tables import read_parquet, write_parquet
 from .artefact import begin, facts_of, fingerprint, finish
 from .plan import Plan
 
-__all__ = ["SPLITS", "Rule", "split_path", "split_stage"]
+__all__ = ["SPLITS", "Rule", "check_splits", "split_path", "split_stage"]
 
 _SIDES = ("train", "valid", "test")
 
@@ -64,6 +64,19 @@ def split_path(out: Path, name: str) -> Path:
     return out / "splits" / f"{name}.parquet"
 
 
+def check_splits(plan: Plan, stamps: StampSet) -> None:
+    """Refuse stamps of which a side would lack a class, were none of them hard: before a network is trained.
+
+    Raises
+    ------
+    InputError
+        A side lacks one of the classes.
+    """
+    none = np.zeros(len(stamps), dtype=bool)
+    for rule in SPLITS.values():
+        _counted(rule, _sides(rule, plan, stamps, none), stamps.labels, none)
+
+
 def split_stage(out: Path, plan: Plan, stamps: StampSet, screen: str) -> dict[str, Any]:
     """Write both splits.
 
@@ -90,7 +103,7 @@ def split_stage(out: Path, plan: Plan, stamps: StampSet, screen: str) -> dict[st
     """
     folder = out / "splits"
     inputs = {"screen": screen, "fractions": plan.fractions, "seed": plan.seed}
-    before = facts_of(folder, inputs)
+    before = facts_of(folder, inputs, *(split_path(out, name) for name in SPLITS))
     if before is not None:
         return before
     begin(folder, inputs)

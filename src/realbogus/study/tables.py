@@ -175,7 +175,11 @@ def _effort(results: Results, networks: Sequence[Network], epochs: int = 0) -> s
 def _sizes(results: Results, split: str, hard: bool) -> str:
     test = results.splits["counts"][split]["test"]
     bogus = f"{test['bogus']} bogus" + (f" and {test['hard']} hard bogus" if hard else "")
-    return f"test side of {test['real']} real and {bogus}"
+    each = (test["bogus"] + hard * test["hard"]) / test["real"]
+    return (
+        f"test side of {test['real']} real and {bogus}; precision and F1 are those of {each:.0f} bogus a real (the "
+        f"paper: {paper.BOGUS_A_REAL:.0f})"
+    )
 
 
 def _without_empty_notes(table: ResultTable) -> ResultTable:

@@ -77,6 +77,7 @@ def bag(
     weights: ArrayLike | None = None,
     seed: int = 0,
     name: str = "ensemble",
+    threshold: float = 0.5,
     out: Path | str | None = None,
     resume: bool = True,
     progress: Callable[[str, Progress], None] | None = None,
@@ -100,6 +101,8 @@ def bag(
         Of all randomness.
     name : str
         Of the ensemble.
+    threshold : float
+        Of the ensemble: `score >= threshold` is real; the members' are those of their recipes.
     out : path, optional
         Folder for the ensemble: the members train in `members/` of it.
     resume : bool
@@ -145,7 +148,7 @@ def bag(
         )
         for place, config in enumerate(configs)
     ]  # fmt: skip
-    ensemble = Ensemble.of(members, name=name)
+    ensemble = Ensemble.of(members, name=name, threshold=threshold)
     if valid_rows is not None:
         check_rows = labelled_rows(stamps, valid_rows, "validation")
         calibration = measure_calibration(ensemble, stamps, check_rows)

@@ -36,13 +36,16 @@ def check_folder(folder: Path, members: Sequence[Path] | None = None) -> None:
     OutputError
         It holds a stamp set.
     ConfigError
-        It holds a bag where one network is to lie, one network where a bag is, or a bag of others.
+        It holds a bag where one network is to lie, one network where a bag is, a bag of others, or a model
+        that was brought there.
     """
     refuse_stamps(folder)
     there = {f"{_MEMBERS}/{path.name}" for path in (folder / _MEMBERS).glob("*") if path.is_dir()}
     if members is None:
         if there or _architecture(folder) == ENSEMBLE:
             raise ConfigError(f"{folder} holds a bag of networks, and one network was asked for: {AFRESH}")
+        if not (folder / _CHECKPOINT).exists() and any((folder / name).exists() for name in (CARD_FILE, WEIGHTS_FILE)):
+            raise ConfigError(f"{folder} holds a model, and no checkpoint of a run to carry on: {AFRESH}")
         return
     if (folder / _CHECKPOINT).exists() or (folder / WEIGHTS_FILE).exists():
         raise ConfigError(f"{folder} holds one network, and a bag was asked for: {AFRESH}")

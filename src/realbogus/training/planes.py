@@ -19,7 +19,7 @@ from ..preprocess import Preprocess
 from ..scoring import channel_indices
 from ..stamps import StampSet
 
-__all__ = ["chosen_rows", "fingerprint", "labelled_rows", "open_planes", "prepare_planes"]
+__all__ = ["check_stamps", "chosen_rows", "fingerprint", "labelled_rows", "open_planes", "prepare_planes"]
 
 _BATCH = 2048
 _HALF_MAX = 65504.0
@@ -119,7 +119,7 @@ def prepare_planes(
     Raises
     ------
     InputError
-        The stamps lack a channel, or hold NaN or infinite pixels; the message names the stamps.
+        The stamps lack a channel, or pixels, noise or FWHM are none; the message names the stamps.
     OutputError
         The file cannot be written.
     """
@@ -127,6 +127,7 @@ def prepare_planes(
     jitter = rng is not None and (config.fwhm_jitter > 0 or config.noise_jitter > 0)
     variants = config.variants if jitter else 1
     shape = (variants, len(rows), len(preprocess.planes), preprocess.size, preprocess.size)
+    _refuse_values(stamps, rows, preprocess)
     noise, fwhm = stamps.noise[rows], stamps.fwhm[rows]
     sizes = np.tile(fwhm, (variants, 1))
     sigmas = np.tile(noise, (variants, 1))
@@ -167,15 +168,41 @@ def _empty(path: Path | None, shape: tuple[int, ...]) -> NDArray[np.float16]:
     return mapped
 
 
+def check_stamps(stamps: StampSet, rows: ArrayLike | None, preprocess: Preprocess) -> None:
+    """Refuse rows that a network cannot see, before hours are spent on others.
+
+    Raises
+    ------
+    InputError
+        A channel is missing, or pixels, a noise or an FWHM are none; the message names the stamps.
+    """
+    chosen = chosen_rows(rows, len(stamps), "checked")
+    channels = channel_indices(stamps.channels, preprocess.channels)
+    _refuse_values(stamps, chosen, preprocess)
+    for start in range(0, len(chosen), _BATCH):
+        part = chosen[start : start + _BATCH]
+        _refuse_nan(stamps, part, stamps.pixels[part][:, channels])
+
+
+def _refuse_values(stamps: StampSet, rows: NDArray[np.int64], preprocess: Preprocess) -> None:
+    used = {"noise": preprocess.scale != "stamp", "fwhm": preprocess.needs_fwhm or preprocess.orient}
+    for name in (name for name, asked in used.items() if asked):
+        values = np.asarray(getattr(stamps, name)[rows])
+        bad: NDArray[np.bool_] = np.asarray(~(np.isfinite(values) & (values > 0)))
+        _refuse(stamps, rows, bad, f"no {name} that is finite and above zero",
+                f"give it in the column {name}")  # fmt: skip
+
+
 def _refuse_nan(stamps: StampSet, rows: NDArray[np.int64], pixels: NDArray[np.float32]) -> None:
-    bad = ~np.isfinite(pixels).all(axis=(1, 2, 3))
+    bad: NDArray[np.bool_] = np.asarray(~np.isfinite(pixels).all(axis=(1, 2, 3)))
+    _refuse(stamps, rows, bad, "NaN or infinite pixels", "cut them with `realbogus cut`, which fills such pixels")
+
+
+def _refuse(stamps: StampSet, rows: NDArray[np.int64], bad: NDArray[np.bool_], what: str, remedy: str) -> None:
     if bad.any():
         names = ", ".join(str(name) for name in stamps.catalogue["id"][rows[bad][:5]])
         more = ", ..." if bad.sum() > 5 else ""
-        raise InputError(
-            f"stamps hold NaN or infinite pixels: {names}{more}; cut them with `realbogus cut`, which fills such "
-            "pixels, or leave them out (column `usable` False)"
-        )
+        raise InputError(f"stamps hold {what}: {names}{more}; {remedy}, or leave them out (column `usable` False)")
 
 
 def fingerprint(stamps: StampSet, rows: NDArray[np.int64], weights: NDArray[np.float32]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import numpy as np
 from lightning_fabric import Fabric
 from numpy.typing import ArrayLike, NDArray
 
+from .. import columns
 from ..classifier import Card
 from ..config import Config, TrainingConfig
 from ..errors import ConfigError, InputError
@@ -66,7 +67,8 @@ def train(
         Rows to train on (all where absent; repetitions count, as a bootstrap has them; or a mask),
         and rows to validate against after each epoch (no validation where absent).
     weights : array_like of float, shape (len(stamps),), optional
-        Weight of each stamp in the loss; the catalogue's column `weight`, or 1, where absent.
+        Weight of each stamp in the loss; the catalogue's column `weight`, or 1, where absent. A stamp whose weight
+        is missing there counts once.
     targets : array_like of float, shape (len(stamps),), optional
         What the loss compares each score with, in [0, 1], where that is not the label: a teacher's
         score (see `distil`). Labels still balance the classes and are what is reported on.
@@ -225,9 +227,7 @@ def _place(recipe: TrainingConfig, folder: Path | None, count: int) -> Iterator[
 
 
 def _weights(stamps: StampSet, weights: ArrayLike | None) -> NDArray[np.float32]:
-    if weights is None:
-        weights = stamps.catalogue["weight"] if "weight" in stamps.catalogue.colnames else np.ones(len(stamps))
-    values = np.asarray(weights, dtype=np.float32)
+    values = np.asarray(columns.weights(stamps.catalogue) if weights is None else weights, dtype=np.float32)
     if values.shape != (len(stamps),) or not (np.isfinite(values).all() and (values >= 0).all()):
         raise InputError(f"weights have shape {values.shape}: expected {len(stamps)} finite numbers, none negative")
     return values

@@ -12,7 +12,7 @@ import numpy as np
 from astropy.table import Table
 from PIL import Image
 
-from ..columns import numbers, texts
+from ..columns import texts, weights
 from ..errors import InputError, OutputError
 from ..files import write_text
 from ..stamps import UNLABELLED, StampSet
@@ -55,14 +55,11 @@ def with_votes(stamps: StampSet, table: Table, *, voted_only: bool = False) -> S
     rows = stamps.catalogue.copy()
     if "label" in rows.colnames:
         rows["label_before"] = stamps.labels
-    weight = numbers(rows, "weight")
     confidence = np.asarray(table["confidence"], dtype=np.float64)
     rows["label"] = np.where(voted, label, stamps.labels)
     rows["origin"] = np.where(voted, "vote", texts(rows, "origin"))
     # a stamp that nobody could decide has no confidence, and is trained on by nobody
-    rows["weight"] = np.where(
-        voted, np.nan_to_num(confidence, nan=0.0), np.where(np.isfinite(weight), weight, 1.0)
-    ).astype(np.float32)
+    rows["weight"] = np.where(voted, np.nan_to_num(confidence, nan=0.0), weights(rows)).astype(np.float32)
     for name in ("votes_real", "votes_bogus", "votes_unsure"):
         rows[name] = np.asarray(table[name], dtype=np.int32)
     rows["vote_probability"] = np.asarray(table["probability"], dtype=np.float64)
