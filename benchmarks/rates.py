@@ -4,7 +4,7 @@ Each rate trains the network on one and the same bootstrap of the training side 
 hard bogus, and is asked about the validation side and about the stamps of the training side that the bootstrap left
 out. The test side is neither scored nor read.
 
-    python benchmarks/rates.py STUDY --network resnet18 --rates 5e-4 1e-3 2e-3 4e-3 [--epochs 10] [--jobs 2] [-o OUT]
+    python benchmarks/rates.py STUDY --network resnet18 --rates 5e-4 1e-3 2e-3 4e-3 [--epochs 8] [--jobs 2] [-o OUT]
 
 STUDY is a folder of `realbogus reproduce` whose splits are made. What is done in OUT (default: STUDY-rates, beside the
 study) is not done again. The figures come last.
@@ -79,7 +79,7 @@ def main() -> int:
     parser.add_argument("study", type=Path)
     parser.add_argument("--network", default="resnet18")
     parser.add_argument("--rates", type=float, nargs="+", default=[5e-4, 1e-3, 2e-3, 4e-3])
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--scale", default="small")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("-o", "--out", type=Path)
