@@ -150,11 +150,12 @@ def check_labels(stamps: StampSet) -> None:
     if unusable:
         raise InputError(f"{unusable} of {len(stamps)} stamps are not usable: leave them out, a study scores all")
     where: dict[str, str] = {}
-    for source, field in zip(texts(stamps.catalogue, "source"), texts(stamps.catalogue, "field"), strict=True):
-        if source and where.setdefault(str(source), str(field)) != field:
+    pairs = (texts(stamps.catalogue, name).tolist() for name in ("source", "field"))
+    for source, field in zip(*pairs, strict=True):
+        if source and where.setdefault(source, field) != field:
             raise InputError(
-                f"the source {source!r} is in the fields {where[str(source)]!r} and {field!r}: the honest split parts "
-                "the fields, so give each source one name a field, or its fields one name"
+                f"the source {source!r} is in the fields {where[source]!r} and {field!r}: the honest split parts the "
+                "fields, so give each source one name a field, or its fields one name"
             )
 
 

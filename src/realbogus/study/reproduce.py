@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,8 +171,10 @@ def _check_given(plan: Plan, stamps: StampSet) -> None:
 
     check_labels(stamps)
     check_splits(plan, stamps)
-    for config in (plan.screen, plan.recipe, *([plan.best] if plan.best else [])):
-        check_stamps(stamps, None, Preprocess.from_dict(config.preprocess))
+    prepare = Preprocess.from_dict(plan.recipe.preprocess)
+    # all channels, whoever looks at them; where the better recipe asks for one more, that network alone fails
+    missing = set(prepare.channels) - set(stamps.channels)
+    check_stamps(stamps, None, replace(prepare, channels=(*stamps.channels, *missing)))
 
 
 def _machines(outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:
