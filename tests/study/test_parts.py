@@ -73,7 +73,7 @@ def test_a_plan_of_every_scale(tmp_path: Path) -> None:
     assert plan_study("paper").recipe.training.batch_size == 256
     assert plan_study("paper").recipe.training.lr == 1e-4
     small = plan_runs(tmp_path, plan_study("small", epochs=1), "x")
-    assert [small[key].config.training.epochs for key in ("single/resnet18", "bag-field/resnet18")] == [1, 4]
+    assert [small[key].config.training.epochs for key in ("single/resnet18", "bag-field/resnet18")] == [1, 7]
     rates = {key: job.config.training.lr for key, job in small.items() if key.startswith("single/")}
     assert [key for key, lr in rates.items() if lr != 2e-3] == ["single/vgg11", "single/vit_tiny"]
 

@@ -66,7 +66,7 @@ EFFORTS.register("smoke")(
 )  # fmt: skip
 EFFORTS.register("small")(
     Effort(
-        epochs=2, bag_epochs=8, screen_epochs=14, best_epochs=24, batch_size=32, lr=2e-3,
+        epochs=2, bag_epochs=14, screen_epochs=8, best_epochs=24, batch_size=32, lr=2e-3,
         rates={"vgg11": 2e-4, "vit_tiny": 3e-4}, schedule="cosine_warmup", warmup=0.1,
     )
 )  # fmt: skip
