@@ -14,7 +14,7 @@ import pytest
 from realbogus.tables import read_parquet
 
 PLACES = (
-    "data/stamps.part/pixels.npy",  # half of the data
+    "data/stamps.part/.saving/pixels.npy",  # half of the data
     "screen/network/model/checkpoint/state.json",  # the screening network after an epoch
     "runs/bag-field/*/model/checkpoint/state.json",  # a member after an epoch
     "tables/table3_stamp.md",  # some of the tables
