@@ -7,7 +7,7 @@ out. The test side is neither scored nor read.
     python benchmarks/rates.py STUDY --network resnet18 --rates 5e-4 1e-3 2e-3 4e-3 [--epochs 8] [--jobs 2] [-o OUT]
 
 STUDY is a folder of `realbogus reproduce` whose splits are made. What is done in OUT (default: STUDY-rates, beside the
-study) is not done again. The figures come last.
+study) is not done again. The figures come last; the status is 1 where a training failed.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def main() -> int:
     result_table = ResultTable(columns, rows, caption)
     result_table.save(out / options.network)
     print(result_table.to_markdown())
-    return 0
+    return int(len(rows) < len(jobs))
 
 
 if __name__ == "__main__":
